@@ -1,0 +1,1 @@
+"""Show a pytest suite the events its code wrote."""
