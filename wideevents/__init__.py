@@ -1,0 +1,33 @@
+"""One wide event per transaction: built while it runs, written once, as one line of JSON, when it has really ended."""
+
+from __future__ import annotations
+
+from wideevents._version import __version__
+from wideevents.config import configure
+from wideevents.context import add_error, add_field, add_fields, append, carry, current, increment, timer
+from wideevents.errors import ConfigurationError, WideEventsError
+from wideevents.events import Event
+from wideevents.levels import Level
+from wideevents.redaction import Redaction
+from wideevents.stages.encode import Limits
+from wideevents.transactions import event
+
+__all__ = [
+    "ConfigurationError",
+    "Event",
+    "Level",
+    "Limits",
+    "Redaction",
+    "WideEventsError",
+    "__version__",
+    "add_error",
+    "add_field",
+    "add_fields",
+    "append",
+    "carry",
+    "configure",
+    "current",
+    "event",
+    "increment",
+    "timer",
+]

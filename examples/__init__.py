@@ -1,0 +1,1 @@
+"""Show wideevents in the kind of code people have."""

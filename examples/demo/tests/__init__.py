@@ -1,0 +1,1 @@
+"""Test the demo on what it really writes."""

@@ -1,0 +1,1 @@
+"""Test the shop, and what its events know."""

@@ -1,0 +1,177 @@
+"""Hold the settings of the process, and the recorder that is built from them."""
+
+from __future__ import annotations
+
+import atexit
+import io
+import os
+from collections.abc import Iterable, Mapping
+from threading import Lock
+from typing import Any, TypeAlias, TypeVar
+
+from wideevents import context, propagation, resource
+from wideevents.errors import ConfigurationError
+from wideevents.keys import Keys
+from wideevents.levels import Level
+from wideevents.pipeline import Pipeline, Sink, Stage
+from wideevents.recorder import Recorder
+from wideevents.redaction import Redaction
+from wideevents.sinks.lines import STDOUT, LinesSink
+from wideevents.stages.count import Count
+from wideevents.stages.encode import Encode, Limits
+from wideevents.stages.enrich import Enrich
+from wideevents.stages.gate import Gate
+from wideevents.stages.redact import Redact
+
+S = TypeVar("S", Redaction, Limits)
+Target: TypeAlias = "str | os.PathLike[str] | Sink"
+
+STANDARD_OUTPUT = frozenset({"auto", "json"})
+OUTPUTS = '"auto", "json", a path, a sink with write(event) and close(), or several of them'
+
+
+class _Process:
+    """The one recorder of the process."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.recorder: Recorder | None = None
+
+
+_process = _Process()
+
+
+def configure(  # noqa: PLR0913 - the settings of a process are many, and each is named
+    *,
+    service: str | None = None,
+    version: str | None = None,
+    environment: str | None = None,
+    owner: str | None = None,
+    output: Target | Iterable[Target] | None = None,
+    level: Level | str | int | None = None,
+    threads: bool = True,
+    redact: Redaction | None = None,
+    limits: Limits | None = None,
+    stages: Iterable[Stage] = (),
+) -> None:
+    """
+    Set up the process: once, at its start, before the first request. Without it the defaults serve.
+
+    Code goes before the environment, and that before the default. It can be called again: events in progress end as
+    they began, new ones are as configured last.
+
+    - *service*, *version*, *environment*, *owner*: what runs, where, and whose it is. Else `OTEL_SERVICE_NAME` and
+      `OTEL_RESOURCE_ATTRIBUTES`.
+    - *output*: "auto" and "json" are lines on standard output; a path is a file to append to; a `Sink`; or several of
+      these. Else `WIDEEVENTS_OUTPUT`, else "auto".
+    - *level*: events below it are dropped. Else `LOG_LEVEL`, else info.
+    - *threads*: whether threads and thread pools that a request starts write into its event.
+    - *redact*, *limits*: what is hidden, and how long a line may be.
+    - *stages*: your own, run on every event that passed the gate, before it is redacted and encoded.
+
+    Raise `ConfigurationError` for a setting that cannot be used.
+    """
+    redact, limits = _of(Redaction, redact, "redact"), _of(Limits, limits, "limits")
+    _check_texts(service=service, version=version, environment=environment, owner=owner)
+    described = {
+        "service.name": service,
+        "service.version": version,
+        "deployment.environment.name": environment,
+        "owner.team": owner,
+    }
+    pipeline = Pipeline(
+        stages=(
+            Count(),
+            Gate(_level(level)),
+            Enrich(resource.describe(described, os.environ)),
+            *_functions(stages),
+            Redact(redact),
+            Encode(limits),
+        ),
+        sinks=_sinks(output, limits.max_bytes),
+    )
+    if threads:
+        propagation.install(context.variable)
+    else:
+        propagation.uninstall()
+    use(Recorder(pipeline, Keys(redact)))
+
+
+def recorder() -> Recorder:
+    """Return the recorder that is configured now; the default one, where none is yet."""
+    return _process.recorder or _default()
+
+
+def use(recorder: Recorder | None) -> Recorder | None:
+    """Make *recorder* the one of the process, and return the one that was."""
+    with _process.lock:
+        before, _process.recorder = _process.recorder, recorder
+    return before
+
+
+def _default() -> Recorder:
+    configure()
+    return recorder()
+
+
+def _close() -> None:
+    """Let the sinks write what they hold, when the process ends."""
+    if _process.recorder is not None:
+        _process.recorder.pipeline.close()
+
+
+atexit.register(_close)
+
+
+def _of(kind: type[S], given: S | None, name: str) -> S:
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise ConfigurationError.of(name, given, f"a wideevents.{kind.__name__}")
+    return given
+
+
+def _check_texts(**texts: object) -> None:
+    for name, text in texts.items():
+        if text is not None and (not isinstance(text, str) or not text.strip()):
+            raise ConfigurationError.of(name, text, "text that is not empty")
+
+
+def _level(given: Level | str | int | None) -> Level:
+    if given is not None:
+        return Level.parse(given)
+    return Level.parse(os.environ.get("LOG_LEVEL") or Level.INFO, setting="LOG_LEVEL")
+
+
+def _functions(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    functions = tuple(stages) if isinstance(stages, Iterable) else (stages,)
+    for function in functions:
+        if not callable(function):
+            raise ConfigurationError.of(
+                "stages", function, "functions that take an event and return it, or None to drop it"
+            )
+    return functions
+
+
+def _sinks(output: Target | Iterable[Target] | None, longest: int) -> tuple[Sink, ...]:
+    if output is None:
+        output = os.environ.get("WIDEEVENTS_OUTPUT") or "auto"
+    several = isinstance(output, Iterable) and not isinstance(output, str | Mapping)
+    targets: Iterable[Any] = output if several else (output,)  # type: ignore[assignment]
+    sinks = tuple(_sink(target, longest) for target in targets)
+    if not sinks:
+        raise ConfigurationError.of("output", output, OUTPUTS)
+    return sinks
+
+
+def _sink(target: Any, longest: int) -> Sink:
+    if isinstance(target, str) and target in STANDARD_OUTPUT:
+        return LinesSink(STDOUT, longest=longest)
+    if isinstance(target, os.PathLike) or (isinstance(target, str) and target):
+        return LinesSink.open(target, longest=longest)
+    if not callable(getattr(target, "write", None)) or not callable(getattr(target, "close", None)):
+        raise ConfigurationError.of("output", target, OUTPUTS)
+    if isinstance(target, io.IOBase):  # it has both, and takes no events
+        raise ConfigurationError.of("output", target, f"{OUTPUTS}; of an open file give the path")
+    sink: Sink = target
+    return sink

@@ -1,0 +1,204 @@
+"""Know the event in progress, and add to it from anywhere below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from time import perf_counter_ns
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from wideevents import health
+from wideevents.errors import ConfigurationError
+from wideevents.events import SMALL, Event
+from wideevents.health import Fault
+from wideevents.levels import Level
+from wideevents.values import text
+from wideevents.wrapping import wrap
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+variable: ContextVar[Event | None] = ContextVar("wideevents.event", default=None)
+"""The event in progress. It is set afresh for every transaction, and what it holds is mutated, never re-bound."""
+
+_get = variable.get
+
+
+def current() -> Event | None:
+    """Return the event in progress, or None: outside any, and once it has ended."""
+    event = _get()
+    return None if event is None or event.fields is None else event
+
+
+def add_field(key: str, value: object, /) -> None:
+    """
+    Add a field to the event in progress; the last value wins.
+
+    Any value can be added. A mapping is flattened into dotted keys, other containers are copied, foreign objects become
+    text at this call. None takes the field away. Outside any event nothing happens, and is counted.
+    """
+    event = _get()
+    if event is None:
+        _miss(key)
+        return
+    fields = event.fields
+    if fields is not None and type(key) is str and key in event.plain:
+        kind = type(value)
+        # NaN and infinity are the floats that differ from themselves by something else than zero.
+        if (
+            kind is str
+            or kind is bool
+            or (kind is int and -SMALL < value < SMALL)
+            or (kind is float and value - value == 0)
+        ):  # type: ignore[operator]
+            fields[key] = value
+            if event.fields is fields:
+                return
+    event.put(key, value)
+
+
+def add_fields(mapping: Mapping[str, object] | None = None, /, **named: object) -> None:
+    """
+    Add several fields: from *mapping*, whose keys may have dots, and by name.
+
+    Shape: `add_fields({"cart.items": 3}, plan="STARTER")`.
+    """
+    if mapping:
+        pairs = _pairs(mapping)
+        for key, value in pairs:
+            add_field(key, value)
+    for key, value in named.items():
+        add_field(key, value)
+
+
+def increment(key: str, amount: float = 1, /) -> None:
+    """Add *amount* to the counter *key*, which begins at zero; exact when several threads write."""
+    event = _get()
+    if event is None:
+        _miss(key)
+    else:
+        event.add(key, amount)
+
+
+def append(key: str, value: object, /) -> None:
+    """Let the list *key* grow by *value*; exact when several threads write. It holds at most 1,000 items."""
+    event = _get()
+    if event is None:
+        _miss(key)
+    else:
+        event.append(key, value)
+
+
+def add_error(error: BaseException, /, *, level: Level | str = Level.WARNING, expected: bool = False) -> None:
+    """
+    Note an exception that was handled: `error.*` and `exception.*`, and the event is at least a *level*.
+
+    An *expected* one leaves the level as it is: it is worth knowing, and nobody's time. A level that does not exist is
+    reported, and taken as a warning.
+    """
+    event = _get()
+    if event is None:
+        _miss("error")
+    else:
+        event.fail(error, level=Level.DEBUG if expected else _level(level), handled=True)
+
+
+class timer:  # noqa: N801 - a verb of the face, which reads as one
+    """
+    Time a step of the event in progress: `<name>.duration_ms` adds up, `<name>.count` counts.
+
+    A context manager, and a decorator for functions of every kind; exact when several threads write. It holds its own
+    start, so that one object serves one block at a time.
+    """
+
+    __slots__ = ("_event", "_name", "_started")
+
+    def __init__(self, name: str, /) -> None:
+        self._name = name if type(name) is str else text(name)
+
+    def __enter__(self) -> None:
+        self._event = _get()
+        self._started = perf_counter_ns()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ended = perf_counter_ns()
+        if self._event is None:
+            _miss(self._name)
+        else:
+            self._event.spend(self._name, ended - self._started)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Time every call of *function*."""
+        return wrap(function, lambda: timer(self._name))
+
+    def suspend(self) -> None:
+        """Go on: what a generator's consumer takes is part of the step."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+
+class Activation:
+    """
+    Make *event* the one in progress, for as long as the block or one step of a generator runs.
+
+    It restores by setting what was there: a token may not be reset in another context than its own.
+    """
+
+    __slots__ = ("_event", "_previous")
+
+    def __init__(self, event: Event | None) -> None:
+        self._event = event
+
+    def resume(self) -> None:
+        """Set the event."""
+        self._previous = _get()
+        variable.set(self._event)
+
+    def suspend(self) -> None:
+        """Set again what was there before."""
+        variable.set(self._previous)
+
+    def __enter__(self) -> None:
+        self.resume()
+
+    def __exit__(self, *raised: object) -> None:
+        self.suspend()
+
+
+def carry(function: Callable[P, R], /) -> Callable[P, R]:
+    """
+    Return *function* bound to the event in progress here, to be run where we cannot see: another library's thread.
+
+    Threads, thread pools and tasks started inside an event need none of this.
+    """
+    event = current()
+    return wrap(function, lambda: Activation(event))
+
+
+def _pairs(mapping: Any) -> list[tuple[Any, Any]]:
+    try:
+        return list(mapping.items())
+    except (AttributeError, TypeError, RuntimeError):
+        sentence = f"add_fields() was given a {type(mapping).__name__}, which is no mapping; nothing was added."
+        health.report(Fault.BAD_VALUE, "add_fields", sentence)
+        return []
+
+
+def _level(level: Level | str) -> Level:
+    try:
+        return Level.parse(level)
+    except ConfigurationError as refused:
+        health.report(Fault.BAD_VALUE, "add_error", f"add_error() was given a {refused}")
+        return Level.WARNING
+
+
+def _miss(key: object) -> None:
+    sentence = (
+        f"The field {key!r} was added outside any event, and is in no line. Work that is no request belongs in an "
+        f"event of its own: with wideevents.event(...)."
+    )
+    health.report(Fault.NO_EVENT, "add_field", sentence)

@@ -1,0 +1,249 @@
+"""Hold what is known about one transaction until it has ended."""
+
+from __future__ import annotations
+
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from wideevents import exceptions, health
+from wideevents.health import Fault
+from wideevents.levels import Level
+from wideevents.redaction import MARKER
+from wideevents.values import flatten, plain
+
+if TYPE_CHECKING:
+    from wideevents.keys import Keys
+
+SMALL = 10**12
+"""Integers below it need no care: they fit 64 bits, and none of them is a card number."""
+
+INT64 = 2**63 - 1
+LIST_LIMIT = 1_000
+
+NOTHING: dict[str, Any] = {}
+CLOSE = b"}"
+
+
+class Event:
+    """
+    Gather the fields of one transaction; it is the canonical log line, and the span.
+
+    There is one mutable object for each transaction, never re-bound, so that every thread and middleware sees the same.
+    `fields` takes what is added while the work runs and is None once the event is sealed; `record` is then what the
+    stages see, and `line` what the sinks write. `static` is what every event of the process has, and `tail` its end of
+    the line, encoded once.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_errors",
+        "_lock",
+        "_spent",
+        "ended",
+        "fields",
+        "id",
+        "keep",
+        "keys",
+        "level",
+        "line",
+        "outcome",
+        "plain",
+        "record",
+        "recorder",
+        "started",
+        "static",
+        "tail",
+        "trace_id",
+    )
+
+    def __init__(self, keys: Keys, recorder: Any, fields: dict[str, Any], started: int) -> None:
+        self.keys = keys
+        self.plain = keys.plain
+        self.recorder = recorder
+        self.fields: dict[str, Any] | None = fields
+        self.record = NOTHING
+        self.static: dict[str, Any] = NOTHING
+        self.tail = CLOSE
+        self.line = b""
+        self.id: str = fields["event.id"]
+        self.trace_id: str = fields["trace.id"]
+        self.level = Level.INFO
+        self.outcome = "success"
+        self.keep = False
+        self.started = started
+        self.ended = 0
+        self._spent: dict[str, int] | None = None
+        self._errors: list[BaseException] = []
+        self._lock = RLock()
+
+    def __repr__(self) -> str:
+        state = "sealed" if self.sealed else "in progress"
+        return f"<Event {self.id} {state}>"
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the event has ended; what is added now comes too late."""
+        return self.fields is None
+
+    def put(self, key: object, value: object) -> None:
+        """
+        Add a field the careful way: any key, any value.
+
+        A mapping is flattened into dotted keys; None takes the field away; a secret is hidden by its key, and an
+        integer that is a card number by its value; a name that is ours goes to `user_fields.<name>`.
+        """
+        name, hidden, reserved = self.keys.judge(key)
+        if reserved:
+            sentence = f"The field {name!r} is named so because wideevents writes the name without the prefix itself."
+            health.report(Fault.RESERVED, name, sentence)
+        if value is None or type(value) is bool:
+            self._store(name, value)
+        elif hidden:
+            self._store(name, MARKER)
+        elif type(value) is str:
+            self._store(name, value)
+        else:
+            self._put_parts(name, value)
+
+    def add(self, key: object, amount: object = 1) -> None:
+        """Add *amount* to the number under *key*, exactly, from any number of threads."""
+        name = key if type(key) is str and key in self.plain else self.keys.judge(key).name
+        number = amount if type(amount) is int else _number(amount, name)
+        with self._lock:
+            if self.fields is not None:
+                self.fields[name] = _sum(self.fields.get(name, 0), number)
+                return
+        _report_late(name)
+
+    def append(self, key: object, value: object) -> None:
+        """Let the list under *key* grow by *value*; a field that is no list yet becomes the first item of one."""
+        name, hidden, _ = self.keys.judge(key)
+        item = MARKER if hidden else self._guarded(plain(value, self.keys.hides))
+        with self._lock:
+            if self.fields is not None:
+                items = self.fields.setdefault(name, [])
+                if type(items) is not list:
+                    items = self.fields[name] = [items]
+                if len(items) < LIST_LIMIT:
+                    items.append(item)
+                return
+        _report_late(name)
+
+    def spend(self, name: str, nanoseconds: int) -> None:
+        """Add a stretch of time: `<name>.duration_ms` adds up, `<name>.count` counts."""
+        total, count = f"{name}.duration_ms", f"{name}.count"
+        with self._lock:
+            if self.fields is not None:
+                if self._spent is None:
+                    self._spent = {}
+                # Whole nanoseconds are summed: a sum of rounded milliseconds drifts, and prints as 0.30000000000000004.
+                self._spent[name] = spent = self._spent.get(name, 0) + nanoseconds
+                self.fields[self.keys.judge(total).name] = spent // 1000 / 1000
+                self.add(count)
+                return
+        _report_late(total)
+
+    def fail(self, error: BaseException, *, level: Level = Level.ERROR, handled: bool = False) -> None:
+        """
+        Note an exception. Of several the unhandled one stands on the event, else the first.
+
+        The same exception may be noted on its way through several layers: it counts once.
+        """
+        described = exceptions.describe(error)  # may run the exception's own code: not under the lock
+        with self._lock:
+            known = any(noted is error for noted in self._errors)
+            if self.fields is None or (known and handled):
+                return
+            if not known:
+                self._errors.append(error)
+                self.fields["error.count"] = len(self._errors)
+            if len(self._errors) == 1 or (not handled and self.fields["exception.handled"]):
+                self.fields["exception.handled"] = handled
+                self.fields.update(described)
+            if not handled:
+                self.outcome = "failure"
+        self.raise_level(level)
+
+    def raise_level(self, level: Level) -> None:
+        """Let the event matter at least as much as *level*."""
+        with self._lock:
+            self.level = max(self.level, level)
+
+    def seal(self) -> bool:
+        """
+        Detach the fields, and tell whether this was the call that did: it is true exactly once.
+
+        `add_field` takes no lock. It looks again after it has written, and by then finds the fields detached: its
+        write is in the copy that is made here, or it is late.
+        """
+        with self._lock:
+            fields = self.fields
+            if fields is None:
+                return False
+            self.fields = None
+            self.record = fields.copy()
+        self.keys.part(self.record)
+        return True
+
+    def clear(self) -> None:
+        """Let go of everything, so that what a thread still holds is an empty shell."""
+        self.record = self.static = NOTHING
+        self.line = b""
+        self._errors = []
+        self._spent = None
+
+    def _put_parts(self, name: str, value: object) -> None:
+        for key, part in flatten(name, value, self.keys.hides):
+            verdict = self.keys.judge(key)
+            secret = verdict.hidden and part is not None and type(part) is not bool
+            self._store(verdict.name, MARKER if secret else self._guarded(part))
+
+    def _guarded(self, value: object) -> object:
+        """Hide a card number that came as an integer."""
+        if type(value) is int and value >= SMALL:
+            digits = str(value)
+            if self.keys.redaction.text(digits) is not digits:
+                return MARKER
+        return value
+
+    def _store(self, name: str, value: object) -> None:
+        fields = self.fields
+        if fields is None:
+            self._late(name, value)
+        elif value is None:
+            fields.pop(name, None)
+        else:
+            fields[name] = value
+            if self.fields is not fields:
+                self._late(name, value)
+
+    def _late(self, name: str, value: object) -> None:
+        with self._lock:  # until seal() has made its copy
+            if value is None or self.record.get(name) is value:
+                return
+        _report_late(name)
+
+
+def _report_late(name: str) -> None:
+    sentence = (
+        f"The field {name!r} was added after its event had ended, and is not in the line. Work that goes on after the "
+        f"response belongs in an event of its own: with wideevents.event(...)."
+    )
+    health.report(Fault.LATE_WRITE, name, sentence)
+
+
+def _number(amount: object, name: str) -> int | float:
+    number = plain(amount, bool)
+    if type(number) in {int, float}:
+        return number  # type: ignore[return-value]
+    sentence = f"The counter {name!r} was to grow by something that is no number; it stays as it is."
+    health.report(Fault.BAD_VALUE, name, sentence)
+    return 0
+
+
+def _sum(before: Any, number: float) -> int | float:
+    """Add to what may be no number yet; a whole sum beyond 64 bits goes on as a float."""
+    if type(before) not in {int, float}:
+        return number
+    total: int | float = before + number
+    return total if -INT64 <= total <= INT64 else float(total)

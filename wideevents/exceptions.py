@@ -1,0 +1,45 @@
+"""Say what an exception was, in plain fields."""
+
+from __future__ import annotations
+
+import traceback
+
+from wideevents.values import guarded, text
+
+STACK_LENGTH = 32_768
+"""Characters of a traceback that are kept in memory; its ends say more than its middle."""
+
+
+def describe(error: object) -> dict[str, object]:
+    """
+    Return the fields of *error*: `error.type` and `exception.*`, named by OpenTelemetry's conventions.
+
+    The text is taken at once, so that neither the exception nor its frames outlive the work. What is no exception,
+    a message for example, is described as far as it goes.
+    """
+    name = qualified_name(type(error))
+    return {
+        "error.type": name,
+        "exception.type": name,
+        "exception.message": text(error),
+        **(
+            {"exception.stacktrace": guarded(lambda: stacktrace(error), error)}
+            if isinstance(error, BaseException)
+            else {}
+        ),
+    }
+
+
+def qualified_name(kind: type) -> str:
+    """Return the name of a class with its module, which builtins do without."""
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def stacktrace(error: BaseException) -> str:
+    """Return the traceback as Python prints it, causes included, the middle of an endless one left out."""
+    lines = "".join(traceback.format_exception(error)).rstrip("\n")
+    if len(lines) <= STACK_LENGTH:
+        return lines
+    half = STACK_LENGTH // 2
+    return f"{lines[:half]}\n  ...\n{lines[-half:]}"

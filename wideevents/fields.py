@@ -1,0 +1,167 @@
+"""Name the fields that wideevents itself writes, and hold those names for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+USER_FIELDS = "user_fields."
+
+
+class Status(StrEnum):
+    """Tell how firm a name is: OpenTelemetry's semantic conventions 1.44, or our own."""
+
+    STABLE = "stable"
+    DEVELOPMENT = "development"
+    OWN = "own"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """
+    Describe one default field.
+
+    *shared* fields are ours by name, but a user may write them too: they are what `timer("db")` writes.
+    """
+
+    name: str
+    type: type
+    status: Status
+    note: str
+    shared: bool = False
+
+
+def _fields(status: Status, rows: str, kind: type = str, *, shared: bool = False) -> tuple[Field, ...]:
+    """Read rows of a name and its note, one a line."""
+    pairs = (row.split(None, 1) for row in rows.strip().splitlines())
+    return tuple(Field(name, kind, status, note.strip(), shared) for name, note in pairs)
+
+
+FIELDS: tuple[Field, ...] = (
+    *_fields(
+        Status.OWN,
+        """
+        timestamp           start of the transaction, UTC, RFC 3339
+        event.name          what happened, of low cardinality: "GET /products/<int:id>"
+        event.id            16 hex digits, a W3C span id
+        event.kind          request, websocket, task, batch, script or message
+        outcome             success, failure, cancelled or lost
+        level               debug, info, warning or error
+        alert.urgency       page, business_hours, none or on_request
+        alert.fingerprint   what makes two alerts one
+        alert.runbook       where to read what to do
+        trace.id            32 hex digits, a W3C trace id
+        parent.id           the event or span that caused this one
+        owner.team          who is called
+        framework.name      the framework behind the door
+        framework.version   its version
+        http.request.id     the X-Request-ID that came in, or a new one
+        exception.slug      a stable name for the place it was raised
+        error.fingerprint   what makes two errors one
+        error.why           why it happened, for the person on call
+        error.fix           what to do about it
+        error.link          where to read more
+        sentry.event_id     the same error in Sentry
+        sample.reason       why the line was kept
+        flask.endpoint      the endpoint that answered
+        flask.blueprint     its blueprint
+        """,
+    ),
+    *_fields(
+        Status.STABLE,
+        """
+        service.name                   what runs
+        service.version                which release of it
+        service.instance.id            which process of it
+        deployment.environment.name    production, staging ...
+        http.request.method            the method, or _OTHER
+        http.request.method_original   what stood there, where the method is _OTHER
+        http.route                     the template, never the raw path
+        url.path                       the path, secret parameters masked
+        url.scheme                     http or https
+        url.query                      the query string, redacted
+        server.address                 the host that was asked for
+        client.address                 who asked, behind the configured proxies
+        user_agent.original            what they asked with
+        error.type                     the class of the exception, or the status
+        exception.type                 the class of the exception
+        exception.message              its message, redacted
+        exception.stacktrace           its traceback
+        """,
+    ),
+    *_fields(
+        Status.DEVELOPMENT,
+        """
+        host.name                 the machine
+        thread.name               the thread, where it is not the main one
+        process.runtime.version   the version of Python
+        vcs.ref.head.revision     the commit
+        """,
+    ),
+    *_fields(
+        Status.OWN,
+        """
+        duration_ms   start to last byte
+        ttfb_ms       start to first byte
+        uptime_s      age of the process
+        cpu_ms        processor time of the thread
+        """,
+        float,
+    ),
+    *_fields(
+        Status.OWN,
+        """
+        in_flight            events in progress in this process, this one included
+        error.count          errors noted on this event
+        log.count.warning    warnings logged
+        log.count.error      errors logged
+        sample.rate          one line stands for N
+        events.late_writes   writes that came after their event had ended, since the last line
+        events.lost          lines that could not be written, since the last line
+        """,
+        int,
+    ),
+    *_fields(Status.STABLE, "http.response.status_code   the status", int),
+    *_fields(
+        Status.DEVELOPMENT,
+        """
+        process.pid               the process
+        http.request.body.size    bytes, as the client declared them
+        http.response.body.size   bytes handed to the server
+        """,
+        int,
+    ),
+    *_fields(
+        Status.OWN,
+        """
+        http.response.streamed   the length was not known beforehand
+        client.disconnected      the client left before the last byte
+        exception.handled        the application dealt with it
+        """,
+        bool,
+    ),
+    *_fields(
+        Status.OWN,
+        """
+        log.lines       lines of this event: time level logger message
+        event.trimmed   what was cut to keep the line within its size
+        """,
+        list,
+    ),
+    *_fields(Status.OWN, "db.count         calls of the database", int, shared=True),
+    *_fields(Status.OWN, "db.duration_ms   time spent in it", float, shared=True),
+)
+
+NAMES = frozenset(field.name for field in FIELDS)
+RESERVED = frozenset(field.name for field in FIELDS if not field.shared)
+
+
+def ancestors(name: str) -> list[str]:
+    """Return the dotted prefixes of *name*, shortest first: "a.b.c" has "a" and "a.b"."""
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
+
+
+def reserved(name: str) -> bool:
+    """Tell whether *name*, or a name it would stand under, is ours."""
+    return name in RESERVED or not RESERVED.isdisjoint(ancestors(name))

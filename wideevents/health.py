@@ -1,0 +1,104 @@
+"""Count what goes wrong inside the telemetry, and tell it once."""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from threading import RLock
+from typing import Generic, TypeVar
+
+from wideevents.forks import renew_in_child
+
+Key = TypeVar("Key")
+
+TOLD_LIMIT = 256
+"""Sentences remembered as told; beyond it only the counts go on, so that hostile keys cost no memory."""
+
+logger = logging.getLogger("wideevents")
+
+
+class _Guard:
+    """
+    Hold the one lock of all counters.
+
+    It is re-entrant because a signal handler or a `__del__` may count while the same thread counts.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        self.lock = RLock()
+
+
+_guard = _Guard()
+
+
+class Tally(Generic[Key]):
+    """Count by key, exactly, from any number of threads."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[Key, int] = {}
+
+    def add(self, key: Key, number: int = 1) -> None:
+        """Add *number* to what stands under *key*."""
+        with _guard.lock:
+            self._counts[key] = self._counts.get(key, 0) + number
+
+    def counts(self) -> dict[Key, int]:
+        """Return a copy of the counts."""
+        with _guard.lock:
+            return self._counts.copy()
+
+    def take(self) -> dict[Key, int]:
+        """Return the counts and begin anew."""
+        with _guard.lock:
+            taken, self._counts = self._counts, {}
+        return taken
+
+    def __bool__(self) -> bool:
+        return bool(self._counts)
+
+
+class Fault(StrEnum):
+    """Name what can go wrong; two of them are fields of the next line."""
+
+    LATE_WRITE = "events.late_writes"
+    LOST = "events.lost"
+    NO_EVENT = "fields.without_event"
+    RESERVED = "fields.reserved"
+    BAD_VALUE = "fields.bad_value"
+    STAGE = "stages.failed"
+    SETTING = "settings.refused"
+
+
+ON_THE_NEXT_LINE = frozenset({Fault.LATE_WRITE, Fault.LOST})
+
+faults: Tally[Fault] = Tally()
+unreported: Tally[Fault] = Tally()
+_told: set[tuple[Fault, str]] = set()
+
+
+def report(fault: Fault, subject: str, sentence: str, *, error: BaseException | None = None) -> None:
+    """
+    Count *fault*, and log *sentence* the first time it happens to *subject*.
+
+    *subject* is what a person would look for: a key, the name of a sink or a stage.
+    """
+    faults.add(fault)
+    if fault in ON_THE_NEXT_LINE:
+        unreported.add(fault)
+    known = (fault, subject)
+    if known not in _told and len(_told) < TOLD_LIMIT:
+        _told.add(known)
+        logger.warning("%s", sentence, exc_info=error)
+
+
+def forget() -> None:
+    """Begin anew: for tests, which want to see each sentence."""
+    faults.take()
+    unreported.take()
+    _told.clear()

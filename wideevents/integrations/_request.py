@@ -1,0 +1,302 @@
+"""Follow one request from its first byte to its last, and tell the truth about it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from wideevents import config, tracecontext
+from wideevents.context import current, variable
+from wideevents.errors import ConfigurationError
+from wideevents.levels import Level
+from wideevents.recorder import note_raised
+
+REQUEST_ID = "X-Request-ID"
+"""The header that an id of a request comes in with, and goes out with on every response."""
+
+METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+"""What OpenTelemetry's HTTP conventions know; anything else is _OTHER, so that a client cannot invent groups."""
+
+BODILESS = frozenset({204, 304})
+
+PARAMETER = re.compile(r"<(?:(?P<converter>\w+)(?:\([^)]*\))?:)?\w+>|\{\w+(?::(?P<kind>\w+))?\}")
+"""A parameter of a route template: `<int:id>` as in werkzeug and Django, `{id:int}` as in Starlette."""
+
+_request_id = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII).fullmatch
+
+
+class Head(NamedTuple):
+    """Hold what a door reads of a request; None is what was not sent."""
+
+    method: str
+    path: str
+    query: str | None
+    scheme: str | None
+    host: str | None
+    peer: str | None
+    forwarded_for: str | None
+    user_agent: str | None
+    content_length: str | None
+    request_id: str | None
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """
+    Hold the settings of one door.
+
+    - *quiet*: route templates, `/healthz` or `/static/<path:name>`, whose events are of the level debug as long as
+      they succeed faster than *slow_ms*; failures and slow ones stay what they are.
+    - *slow_ms*: milliseconds.
+    - *proxies*: how many proxies of your own stand in front; that many entries of `X-Forwarded-For` are believed.
+    - *template*: fields that every event of the door has, such as the name of the framework.
+
+    Raise `ConfigurationError` for a setting that cannot be used.
+    """
+
+    quiet: Sequence[str] = ()
+    slow_ms: float = 1_000
+    proxies: int = 0
+    template: Mapping[str, Any] = field(default_factory=dict)
+    _quiet_routes: frozenset[str] = field(init=False, repr=False)
+    _quiet_path: re.Pattern[str] | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        quiet = self.quiet
+        if isinstance(quiet, str) or not all(isinstance(route, str) and route.startswith("/") for route in quiet):
+            raise ConfigurationError.of("quiet", quiet, 'a tuple of route templates, such as ("/healthz",)')
+        if type(self.proxies) is not int or self.proxies < 0:
+            raise ConfigurationError.of("proxies", self.proxies, "the number of proxies in front, 0 or more")
+        if type(self.slow_ms) not in {int, float} or not self.slow_ms > 0:
+            raise ConfigurationError.of("slow_ms", self.slow_ms, "a number of milliseconds above 0")
+        patterns = "|".join(_pattern(route) for route in quiet)
+        object.__setattr__(self, "_quiet_routes", frozenset(quiet))
+        object.__setattr__(self, "_quiet_path", re.compile(patterns) if patterns else None)
+
+    def is_quiet(self, route: str | None, path: str) -> bool:
+        """Tell whether a request was for a quiet route: by its template, or where there is none by its whole path."""
+        if self._quiet_path is None:
+            return False
+        return route in self._quiet_routes if route is not None else bool(self._quiet_path.fullmatch(path))
+
+
+class Request:
+    """
+    Follow one request.
+
+    A door calls `routed` when it knows the route, `started` when the status is known, `sent` for every part of the
+    body, `failed` for what the application raised, and `finish` or `closed` when the request has ended: the first call
+    counts.
+    """
+
+    __slots__ = (
+        "_door",
+        "_first",
+        "_head",
+        "_length",
+        "_outside",
+        "_parameters",
+        "_sent",
+        "event",
+        "id",
+        "route",
+        "status",
+    )
+
+    def __init__(self, door: Door, head: Head) -> None:
+        recorder = config.recorder()
+        trace = tracecontext.parse(head.traceparent) if head.traceparent else None
+        if trace is None:
+            event = recorder.open(head.method, "request")
+        else:
+            event = recorder.open(head.method, "request", trace_id=trace.trace_id, parent_id=trace.parent_id)
+        asked = head.request_id
+        self.event = event
+        self.id = asked if asked and _request_id(asked) else recorder.ids.trace_id()
+        self.status = 0
+        self.route: str | None = None
+        self._parameters: Mapping[str, object] | None = None
+        self._door = door
+        self._head = head
+        self._sent: int | None = 0  # None where the server sends the body itself, and nobody knows its length
+        self._first = 0
+        self._length: int | None = None
+        self._describe(event.fields or {}, head, door)
+        self._outside = current()  # a server's leftover has ended, and is None here; a test's own event has not
+        variable.set(event)
+
+    def routed(self, route: str, parameters: Mapping[str, object] | None, fields: Mapping[str, Any]) -> None:
+        """Take the route template, the values of its parameters, and what else the framework knows of the route."""
+        self.route = route
+        self._parameters = parameters
+        if self.event.fields is not None:
+            self.event.fields.update(fields)
+
+    def started(self, status: int, length: int | None) -> None:
+        """Take the status, and the length of the body in bytes where it is known beforehand."""
+        self.status = status
+        self._length = length
+
+    def measured(self, length: int) -> None:
+        """Take the length of a body that is whole in memory, and was not announced by a header."""
+        if self._length is None:
+            self._length = length
+
+    def adopt(self, request_id: str) -> None:
+        """Take the request id that the application itself answers with: it is the one that the client will see."""
+        if self.event.fields is not None and _request_id(request_id):
+            self.id = self.event.fields["http.request.id"] = request_id
+
+    def sent(self, size: int) -> None:
+        """Count a part of the body, in bytes, that is handed to the server; the last one ends the request."""
+        if size:
+            if not self._first:
+                self._first = self.event.recorder.clock.monotonic()
+            self._sent = sent = (self._sent or 0) + size
+            if self._length is not None and sent >= self._length:
+                self.finish()
+
+    def returned(self) -> None:
+        """Leave the request's context, as its application has returned; what has no body has ended."""
+        variable.set(self._outside)
+        if self._complete():
+            self.finish()
+
+    def handed_over(self) -> None:
+        """End a request whose body was sent by the server itself, such as a file."""
+        self._sent = self._length
+        self.finish()
+
+    def failed(self, error: BaseException) -> None:
+        """Note what the application raised out of itself."""
+        note_raised(self.event, error)
+
+    def closed(self) -> None:
+        """End a request whose body was closed; before its end that means that the client has left."""
+        fields = self.event.fields
+        if fields is not None and not self._complete() and self.event.outcome == "success":
+            fields["client.disconnected"] = True
+            self.event.outcome = "cancelled"
+        self.finish()
+
+    def finish(self) -> None:
+        """End the request, and send its event on its way."""
+        event = self.event
+        fields = event.fields
+        if fields is None:
+            return
+        event.ended = event.recorder.clock.monotonic()
+        self._conclude(fields)
+        event.recorder.finish(event)
+
+    def _describe(self, fields: dict[str, Any], head: Head, door: Door) -> None:
+        fields.update(door.template)
+        fields["http.request.id"] = self.id
+        if head.method in METHODS:
+            fields["http.request.method"] = head.method
+        else:
+            fields["event.name"] = fields["http.request.method"] = "_OTHER"
+            fields["http.request.method_original"] = head.method
+        fields["url.path"] = head.path
+        if head.scheme:
+            fields["url.scheme"] = head.scheme
+        if head.query:
+            fields["url.query"] = self.event.keys.redaction.query(head.query)
+        if head.host:
+            fields["server.address"] = _hostname(head.host)
+        if head.peer:
+            fields["client.address"] = _client(head.peer, head.forwarded_for, door.proxies)
+        if head.user_agent:
+            fields["user_agent.original"] = head.user_agent
+        if head.content_length and head.content_length.isascii() and head.content_length.isdigit():
+            fields["http.request.body.size"] = int(head.content_length[:18])
+
+    def _conclude(self, fields: dict[str, Any]) -> None:
+        self._judge(fields)
+        self._measure(fields)
+        self._name(fields)
+        if self._door.quiet and self.status < 400:
+            self._quieten()
+
+    def _judge(self, fields: dict[str, Any]) -> None:
+        event, status = self.event, self.status
+        if not status and event.outcome == "failure":
+            status = 500  # the server answers for an application that raised before it did
+        if status:
+            fields["http.response.status_code"] = status
+        if status >= 500:
+            event.outcome = "failure"
+            event.raise_level(Level.ERROR)
+            fields.setdefault("error.type", str(status))
+
+    def _measure(self, fields: dict[str, Any]) -> None:
+        if self._sent is not None:
+            fields["http.response.body.size"] = self._sent
+        if self._first:
+            fields["ttfb_ms"] = (self._first - self.event.started) // 1000 / 1000
+            if self._length is None:
+                fields["http.response.streamed"] = True
+
+    def _name(self, fields: dict[str, Any]) -> None:
+        route, parameters, keys = self.route, self._parameters, self.event.keys
+        if route is None:
+            return
+        fields["http.route"] = route
+        fields["event.name"] = f"{fields['http.request.method']} {route}"
+        if parameters and any(map(keys.hides, parameters)):
+            fields["url.path"] = keys.redaction.path(self._head.path, parameters)
+
+    def _quieten(self) -> None:
+        event = self.event
+        fast = event.ended - event.started < self._door.slow_ms * 1_000_000
+        succeeded = event.level is Level.INFO and event.outcome == "success"
+        if fast and succeeded and self._door.is_quiet(self.route, self._head.path):
+            event.level = Level.DEBUG
+
+    def _complete(self) -> bool:
+        """Tell whether the last byte is out: of what was announced, or where there is none (RFC 9110, 6.4.1)."""
+        if not self.status:
+            return False
+        if self._length is not None and (self._sent or 0) >= self._length:
+            return True
+        return self._head.method == "HEAD" or self.status in BODILESS
+
+
+def _pattern(template: str) -> str:
+    """Return the regular expression of a template; a parameter is one segment, one of the kind `path` any number."""
+    parts, end = [], 0
+    for found in PARAMETER.finditer(template):
+        kind = found["converter"] or found["kind"]
+        parts += [re.escape(template[end : found.start()]), ".+" if kind == "path" else "[^/]+"]
+        end = found.end()
+    return "".join([*parts, re.escape(template[end:])])
+
+
+def _hostname(host: str) -> str:
+    """Return *host* without its port: "shop.example:443", "[::1]:8000"."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _client(peer: str, forwarded_for: str | None, proxies: int) -> str:
+    """
+    Return the address of the client behind *proxies* proxies.
+
+    Each proxy appends the address it was called from, so that the entries beyond ours may be anybody's invention.
+    """
+    if not proxies or not forwarded_for:
+        return peer
+    entries = forwarded_for.split(",")
+    if len(entries) < proxies:
+        return peer
+    entry = entries[-proxies].strip()
+    address = _hostname(entry) if entry.startswith("[") or entry.count(":") == 1 else entry
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return peer

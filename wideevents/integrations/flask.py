@@ -1,0 +1,163 @@
+"""The door for Flask: the WSGI door, and what Flask knows of routes and errors."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+from wideevents import config
+from wideevents.errors import ConfigurationError
+from wideevents.health import Fault, report
+from wideevents.integrations._request import Door, Request
+from wideevents.integrations.wsgi import KEY, serve
+from wideevents.levels import Level
+
+try:
+    from flask import Flask, got_request_exception, request
+    from werkzeug.exceptions import HTTPException
+except ImportError as missing:
+    raise ImportError("wideevents.integrations.flask needs Flask: pip install 'wideevents[flask]'") from missing
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+EXTENSION = "wideevents"
+PREFIX = "WIDEEVENTS_"
+SETTINGS = ("quiet", "slow_ms", "proxies")
+
+TEMPLATE = {"framework.name": "flask", "framework.version": version("flask")}
+
+
+class WideEvents:
+    """
+    Write one event for every request of a Flask application: `WideEvents(app)`, or `init_app` in a factory.
+
+    One extension serves any number of applications. The settings are those of `Door`: given here, or as
+    `WIDEEVENTS_QUIET`, `WIDEEVENTS_SLOW_MS` and `WIDEEVENTS_PROXIES` in the configuration of the application, which is
+    read once more at its first request. Settings of the process belong to `wideevents.configure`.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        quiet: Sequence[str] | None = None,
+        slow_ms: float | None = None,
+        proxies: int | None = None,
+    ) -> None:
+        given: dict[str, Any] = {"quiet": quiet, "slow_ms": slow_ms, "proxies": proxies}
+        self._given = {name: value for name, value in given.items() if value is not None}
+        Door(**self._given)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Install on *app*; raise `ConfigurationError` for a setting that cannot be used, and for a second time."""
+        if EXTENSION in app.extensions:
+            raise ConfigurationError(f"{app!r} has wideevents already: one WideEvents(app) is enough.")
+        config.recorder()  # what is wrong with the defaults is told now, and threads are wrapped
+        entrance = _Entrance(app, self._given)
+        app.extensions[EXTENSION] = self
+        app.wsgi_app = entrance  # type: ignore[method-assign]
+        app.handle_user_exception = _noting(_weak_method(app, app.handle_user_exception))  # type: ignore[method-assign]
+        got_request_exception.connect(_note_unhandled)
+
+
+class _Entrance:
+    """
+    Stand where `app.wsgi_app` was, and follow every request.
+
+    It refers to the application weakly: an application that refers to itself is not freed when it is dropped.
+    """
+
+    def __init__(self, app: Flask, given: dict[str, Any]) -> None:
+        self._given = given
+        self._inner = _weak_method(app, app.wsgi_app)
+        self._app = weakref.ref(app)
+        self._door = _door(app, given)
+        self._settled = False
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not self._settled:
+            self._settle()
+        outer = environ.get(KEY)
+        if outer is None:
+            return serve(self._door, self._inner(), environ, start_response, _route)
+        body: Iterable[bytes] = self._inner()(environ, _routing(outer, environ, start_response))
+        return body
+
+    def _settle(self) -> None:
+        """Read the configuration again: factories often load it after they have built their extensions."""
+        self._settled = True
+        app = self._app()
+        try:
+            self._door = _door(app, self._given) if app is not None else self._door
+        except ConfigurationError as error:
+            report(Fault.SETTING, "flask", f"{error} The door of {app!r} goes on with what it had.")
+
+
+def _door(app: Flask, given: dict[str, Any]) -> Door:
+    configured = {name: app.config[PREFIX + name.upper()] for name in SETTINGS if PREFIX + name.upper() in app.config}
+    unknown = [key for key in app.config if key.startswith(PREFIX) and key[len(PREFIX) :].lower() not in SETTINGS]
+    if unknown:
+        allowed = ", ".join(PREFIX + name.upper() for name in SETTINGS)
+        raise ConfigurationError(
+            f"{unknown[0]} is no setting of an application, which are {allowed}. "
+            f"A setting of the process belongs to wideevents.configure({unknown[0][len(PREFIX) :].lower()}=...)."
+        )
+    return Door(**{**configured, **given}, template=TEMPLATE)
+
+
+def _route(followed: Request, environ: WSGIEnvironment) -> None:
+    """Tell the route. Flask's request stands in the environ; the context that `flask.request` needs may be gone."""
+    asked = environ.get("werkzeug.request")
+    rule = getattr(asked, "url_rule", None)
+    if asked is None or rule is None:
+        return
+    fields = {"flask.endpoint": rule.endpoint}
+    blueprint = rule.endpoint.rpartition(".")[0]
+    if blueprint:
+        fields["flask.blueprint"] = blueprint
+    followed.routed(environ.get("SCRIPT_NAME", "") + rule.rule, asked.view_args, fields)
+
+
+def _routing(outer: Request, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
+    """Let an application that is mounted in another one tell its route to the outer event."""
+
+    def respond(*arguments: Any) -> Any:
+        _route(outer, environ)
+        return start_response(*arguments)
+
+    return respond
+
+
+def _note_unhandled(app: Flask, exception: BaseException, **_: Any) -> None:
+    """Note an exception that Flask is about to answer with a 500, or to raise."""
+    followed = request.environ.get(KEY)
+    if followed is not None:
+        followed.event.fail(exception)
+
+
+def _noting(handle: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """Wrap `handle_user_exception`, to note what an errorhandler dealt with; the status says how much it matters."""
+
+    def handle_user_exception(*arguments: Any) -> Any:
+        response = handle()(*arguments)
+        followed = request.environ.get(KEY)
+        error = arguments[-1]
+        if followed is not None and not isinstance(error, HTTPException):
+            followed.event.fail(error, level=Level.DEBUG, handled=True)
+        return response
+
+    return handle_user_exception
+
+
+def _weak_method(app: Flask, method: Callable[..., Any]) -> Callable[[], Callable[..., Any]]:
+    """Refer to a method of *app* without keeping it alive; other middleware, which is no method of it, is kept."""
+    if getattr(method, "__self__", None) is not app:
+        return lambda: method
+    function, alive = method.__func__, weakref.ref(app)  # type: ignore[attr-defined]
+    return lambda: MethodType(function, alive())

@@ -1,0 +1,210 @@
+"""The door for any WSGI application (PEP 3333)."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from wideevents import config
+from wideevents.context import variable
+from wideevents.errors import ConfigurationError
+from wideevents.integrations._request import REQUEST_ID, Door, Head, Request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+KEY = "wideevents.request"
+"""Where the environ holds the request in progress; an application mounted below finds it, and adds to its event."""
+
+Routing = Callable[[Request, "WSGIEnvironment"], None]
+
+
+class WideEvents:
+    """
+    Write one event for every request of a WSGI application: `app = WideEvents(app)`.
+
+    The settings are those of `Door`. The application behaves as it would without: same status, headers (but the request
+    id), body and exceptions.
+    """
+
+    def __init__(
+        self, app: WSGIApplication, *, quiet: Sequence[str] = (), slow_ms: float = 1_000, proxies: int = 0
+    ) -> None:
+        if not callable(app):
+            raise ConfigurationError.of("app", app, "a WSGI application, which can be called")
+        self.app = app
+        self.door = Door(quiet, slow_ms, proxies)
+        config.recorder()  # what is wrong with the defaults is told now, and threads are wrapped
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a request; inside another one, of an application that this one is mounted in, add to its event."""
+        if KEY in environ:
+            return self.app(environ, start_response)
+        return serve(self.door, self.app, environ, start_response)
+
+
+def serve(
+    door: Door,
+    app: WSGIApplication,
+    environ: WSGIEnvironment,
+    start_response: StartResponse,
+    routing: Routing | None = None,
+) -> Iterable[bytes]:
+    """Call *app* and follow the request to its last byte; *routing* tells it its route, as soon as that is known."""
+    request = environ[KEY] = Request(door, head(environ))
+
+    def respond(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+        if routing is not None:
+            routing(request, environ)
+        own, length = _look(headers)
+        code = status[:3]
+        request.started(int(code) if code.isdigit() else 0, length)
+        if own is None:
+            headers = [*headers, (REQUEST_ID, request.id)]
+        else:
+            request.adopt(own)
+        write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        def counted(data: bytes) -> object:
+            request.sent(len(data))
+            return write(data)
+
+        return counted
+
+    try:
+        body = app(environ, respond)
+        followed = _followed(body, request, environ.get("wsgi.file_wrapper"))
+    except BaseException as error:
+        if routing is not None:
+            routing(request, environ)
+        request.failed(error)
+        request.returned()
+        request.finish()
+        raise
+    request.returned()
+    return followed
+
+
+def head(environ: WSGIEnvironment) -> Head:
+    """Read the head of a request; the path is the whole one, seen from the server's root."""
+    get = environ.get
+    return Head(
+        get("REQUEST_METHOD") or "",
+        _decoded(f"{get('SCRIPT_NAME') or ''}{get('PATH_INFO') or ''}"),
+        get("QUERY_STRING"),
+        get("wsgi.url_scheme"),
+        get("HTTP_HOST") or get("SERVER_NAME"),
+        get("REMOTE_ADDR"),
+        get("HTTP_X_FORWARDED_FOR"),
+        get("HTTP_USER_AGENT"),
+        get("CONTENT_LENGTH"),
+        get("HTTP_X_REQUEST_ID"),
+        get("HTTP_TRACEPARENT"),
+    )
+
+
+def _decoded(path: str) -> str:
+    """Undo the Latin-1 in which WSGI hands over bytes (PEP 3333)."""
+    return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _look(headers: list[tuple[str, str]]) -> tuple[str | None, int | None]:
+    """Return the request id and the length that the application itself sends."""
+    own = length = None
+    for name, value in headers:
+        lower = name.lower()
+        if lower == "content-length" and value.isdigit():
+            length = int(value)
+        elif lower == "x-request-id":
+            own = value
+    return own, length
+
+
+def _followed(body: Iterable[bytes], request: Request, file_wrapper: Any) -> Iterable[bytes]:
+    if isinstance(file_wrapper, type) and isinstance(body, file_wrapper) and _hand_over(body, request):
+        return body
+    if isinstance(body, list | tuple):
+        request.measured(sum(map(len, body)))
+    return (_SizedBody if hasattr(body, "__len__") else _Body)(body, request)
+
+
+def _hand_over(body: Any, request: Request) -> bool:
+    """
+    Leave *body*, a `wsgi.file_wrapper`, as it is, since the server sends the file itself; only its end is followed.
+
+    Tell whether that could be done: an object of a server written in C may take no other `close`.
+    """
+    close = getattr(body, "close", None)
+
+    def closed() -> None:
+        try:
+            if close is not None:
+                close()
+        finally:
+            request.handed_over()
+
+    with suppress(AttributeError):
+        body.close = closed
+        weakref.finalize(body, request.finish)
+        return True
+    return False
+
+
+class _Body:
+    """
+    Hand on a body part by part, with the event in progress while the application makes each of them.
+
+    The request ends at the first of exhausted, raised, closed, and collected: some servers do not close.
+    """
+
+    __slots__ = ("_body", "_parts", "_request")
+
+    def __init__(self, body: Iterable[bytes], request: Request) -> None:
+        self._request = request
+        self._body = body
+        self._parts = iter(body)
+
+    def __iter__(self) -> _Body:
+        return self
+
+    def __next__(self) -> bytes:
+        request = self._request
+        outside = variable.get()
+        variable.set(request.event)
+        try:
+            part = next(self._parts)
+        except BaseException as error:
+            if not isinstance(error, StopIteration):
+                request.failed(error)
+            request.finish()
+            raise
+        finally:
+            variable.set(outside)
+        request.sent(len(part))
+        return part
+
+    def close(self) -> None:
+        """Close the application's body, and end the request."""
+        close = getattr(self._body, "close", None)
+        try:
+            if close is not None:
+                close()
+        except BaseException as error:
+            self._request.failed(error)
+            raise
+        finally:
+            self._request.closed()
+
+    def __del__(self) -> None:
+        self._request.finish()
+
+
+class _SizedBody(_Body):
+    """Keep the length of a body: servers send one of a single part with a Content-Length."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]

@@ -1,0 +1,385 @@
+"""Say what is secret, by the key that names it and by the shape of the text itself."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+from wideevents.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MARKER = "[redacted]"
+
+Span = tuple[int, int]
+
+# A secret word may close a run-together word (`clientsecret`, `csrfmiddlewaretoken`): no plain word ends in these.
+_ENDINGS = """
+    password passwd passphrase passcode secret token apikey accesskey secretkey privatekey signingkey encryptionkey
+    credential sessionid cardnumber creditcard connectionstring
+"""
+# These have to begin a word: `preauthorization` is a step of a payment.
+_PHRASES = """
+    pwd userpwd dbpwd authorization authorisation proxyauthorization basicauth proxyauth httpauth authcode
+    authorizationcode
+    authkey bearer jwt cookie setcookie sessioncookie csrf xsrf sessionkey phpsessid sessid connectsid samlresponse
+    samlassertion clientassertion amzsignature googsignature dbpass smtppass userpass mysqlpass redispass ftppass
+    ldappass
+    adminpass rootpass passwordconfirmation passwordconfirm passwordrepeat passwordagain passwordplain passwordplaintext
+    pincode pinnumber cardpin userpin otp otpcode totp hotp onetimecode mfacode 2facode twofactorcode verificationcode
+    backupcode recoverycode accesscode cardno ccnumber ccnum ccno debitcard cvv cvc cardpan cvvcode cvccode securitycode
+    iban bankaccount ssn socialsecurity socialinsurance decryptionkey masterkey sharedkey hmackey aeskey accountkey
+    deploykey subscriptionkey secretkeybase seedphrase mnemonic connstring connstr dsn
+"""
+_TAILS = "value hash hashed digest header number raw hex pem"
+# Language models count tokens; OpenTelemetry's gen_ai.usage.* and the vendors' own names for that are no secrets.
+_COUNTED = """
+    input output prompt completion total max min num n nb avg mean usage used remaining available limit context cached
+    cache
+    cacheread cachecreation reasoning thinking audio image text vision prediction billed generated consumed budget llm
+    maxnew minnew numnew ratelimitreset
+"""
+# RUM's id of a visit in the OpenTelemetry semantic conventions, not the key to a login, which is `session_id`.
+_SAFE = ("session.id",)
+# Too common as a field's name to be hidden there, yet in a query string they only ever carry a credential.
+_IN_QUERIES = frozenset({"pass", "auth", "sid", "sig", "signature"})
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\dA-Z_]+|\d+")
+_COUNT = re.compile(f"(?:{'|'.join(_COUNTED.split())})tokens|(?:per|first|output)token")
+
+# What may stand before a secret, asked after its first character so that the search can skip by that character.
+_LEFT = r"(?:(?<![A-Za-z0-9].)|(?<=%[0-9A-Fa-f]{2}.)|(?<=\\[nrt].))"
+_TOKENS = (  # (prefixes that their vendors document, what follows them)
+    ("ghp_ gho_ ghu_ ghs_ ghr_", r"[A-Za-z0-9]{36,}"),
+    ("github_pat_", r"\w{40,}"),
+    ("glpat- gldt- glrt- glptt- glft-", r"[\w-]{20,}(?:\.\w+)*"),
+    ("xoxa- xoxb- xoxe- xoxp- xoxr- xoxs- xapp-", r"[A-Za-z0-9-]{10,}"),
+    ("sk_live_ sk_test_ rk_live_ rk_test_", r"[A-Za-z0-9]{16,}"),
+    ("whsec_", r"[A-Za-z0-9+/=]{24,}"),
+    ("AKIA ASIA", r"[A-Z0-9]{16}(?![A-Za-z0-9])"),
+    ("AIz", r"a[\w-]{35,}"),
+    ("ya29.", r"[\w.-]*[\w-]{20}"),
+    ("GOCSPX-", r"[\w-]{20,}"),
+    ("SG.", r"[\w-]{16,}\.[\w-]{16,}"),
+    ("SK", r"[0-9a-f]{32}(?![A-Za-z0-9])"),
+    ("npm_", r"[A-Za-z0-9]{36,}"),
+    ("pypi-", r"[\w-]{50,}"),
+    ("hf_", r"[A-Za-z0-9]{30,}"),
+    ("sk-", r"(?=(?:[A-Za-z_-]{0,64}\d){2})[\w-]{20,}"),
+    ("dop_v1_ doo_v1_ dor_v1_", r"[0-9a-f]{64}"),
+    ("shpat_ shpca_ shppa_ shpss_", r"[0-9a-fA-F]{32}"),
+    ("lin_api_", r"[A-Za-z0-9]{32,}"),
+    ("PMAK-", r"[0-9a-f]{24}-[0-9a-f]{34}"),
+    ("sntrys_ sntryu_", r"[\w+/=-]{40,}"),
+    ("dapi", r"[0-9a-f]{32}(?:-\d)?(?![A-Za-z0-9])"),
+    ("AGE-SECRET-KEY-", r"1[0-9A-Z]{58}"),
+    ("dckr_pat_", r"[\w-]{20,}"),
+    ("hvs.", r"[\w-]{24,}"),
+    ("rubygems_", r"[0-9a-f]{48}"),
+)
+_PREFIXES = [prefix for prefixes, _ in _TOKENS for prefix in prefixes.split()]
+
+# What follows the colon is no port, so it is a password.
+_USERINFO = r"""://[^\s/?#:@\[\]"'<>]*:(?!\d*(?:[/?#,;\s"'<>)\]]|$))"""
+# RFC 7519, RFC 7516. A run that no dot follows is consumed too, or many of them would be scanned again and again.
+_JWT = re.compile(rf"e{_LEFT}yJ[\w-]{{8,}}(?P<rest>\.[\w-]*\.[\w-]*(?:\.[\w-]+\.[\w-]+)?)?", re.ASCII)
+_SHAPES = (  # the group `secret` is hidden where there is one, else the whole match
+    re.compile(
+        "|".join(f"{p[0]}{_LEFT}{re.escape(p[1:])}{tail}" for ps, tail in _TOKENS for p in ps.split()), re.ASCII
+    ),
+    # RFC 7468, and OpenPGP's armour. Certificates and public keys are public. A block without END goes up to a quote.
+    re.compile(
+        r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+        r"(?:[^-]*+(?:-(?!----)[^-]*+)*+-----END [A-Z0-9 ]+-----|[^-\"'`<{]*+(?:-(?!----)[^-\"'`<{]*+)*+)"
+    ),
+    # RFC 3986 wants `/?#` encoded in a password, but people paste them raw.
+    re.compile(rf"""{_USERINFO}(?=(?P<secret>[^\s/?#"'<>]{{1,1024}}(?=@)|[^\s@"'<>]{{1,1024}}(?=@)))"""),
+    re.compile(r"://hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[\w/-]+)", re.ASCII),
+    re.compile(r"://discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d+/(?P<secret>[\w-]+)", re.ASCII),
+    re.compile(r":(?<=\d{8}:)(?P<secret>AA[\w-]{33,})", re.ASCII),  # Telegram, after the bot's public number
+)
+
+# RFC 6750 and RFC 7617. The value is only looked at, so that "basic basic dXNlcjpw" finds its second word.
+_BEARER = re.compile(
+    rf"""[bB]{_LEFT}(?i:earer)(?:%20|[\s:=])+(?=["']?(?P<secret>(?!\w+=["']\w)[\w.~+/-]{{8,}}=*))""", re.ASCII
+)
+_BASIC = re.compile(rf"""[bB]{_LEFT}(?i:asic)(?:%20|[\s:=])+(?=["']?(?P<secret>[\w+/-]{{4,}}={{0,2}}))""", re.ASCII)
+_UNLIKE_PROSE = re.compile(r"\d|[a-z][A-Z]|\w[_.~+]\w|=|.{20}")
+
+# The brands' ranges of ISO/IEC 7812 in the groups (~) that they print; Maestro only where few others are.
+_SIXTEEN = (
+    r"(?:4\d{3}|5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720|6011|64[4-9]\d|65\d\d|62\d\d|35(?:2[89]|[3-8]\d)"
+    r"|3095|3[89]\d\d|5018|5020|5038|5893|6304|6759|676[1-3])~\d{4}~\d{4}~\d{4}"
+)
+_NINETEEN = r"(?:4\d{3}|62\d\d|6304|6759)~\d{4}~\d{4}~\d{4}~\d{3}"
+_LAYOUTS = (
+    _SIXTEEN,
+    _NINETEEN,
+    r"3[47]\d\d~\d{6}~\d{5}",
+    r"3(?:0[0-5]|[689]\d)\d~\d{6}~\d{4}",
+    r"4\d{12}|62\d{4}[ -]?\d{11,13}|(?:6304|6759)\d{14}",
+)
+# A card may begin inside of what only looks like one, so it is looked at from behind its first digit and not consumed.
+_CARDS = tuple(
+    re.compile(rf"[2-6]{_LEFT}(?<!_.)(?<!\w\..)(?<!\d-.)(?<=(?=((?:{digits})(?!\w|\.\w|-\d))).)", re.ASCII)
+    for digits in ("|".join(layout.replace("~", sign) for sign in ("", " ", "-")) for layout in _LAYOUTS)
+)
+
+# A colon assigns beside quotes, as in JSON and in a repr, and before a value that mixes letters and digits.
+_MIXED = r"[ \t]+(?:(?i:token|api-?key|key|negotiate)[ \t]+)?(?=\S{0,64}\d)(?=\S{0,64}[A-Za-z])[^\s\"'&;,]{6}"
+_QUOTED = r"[ \t]*[bBuUrR]?\\*[\"']"
+_COLON = rf":(?:(?<=[\"']:)|(?<=[\"'][ \t]:)|(?={_QUOTED})|(?={_MIXED}))"
+_SIGN = re.compile(rf"=(?![=~])>?|{_COLON}")
+_VALUE = re.compile(
+    r"""[ \t]*(?:[bBuUrR]?"(?P<double>[^"\\\n]*+(?:\\.[^"\\\n]*+)*+)|[bBuUrR]?'(?P<single>[^'\\\n]*+(?:\\.[^'\\\n]*+)*+)
+    |[bBuUrR]?\\+["'](?P<escaped>[^"'\\\n]*)|(?P<list>\[[^\[\]{}\n]*\])
+    |(?:(?i:token|api-?key|key|negotiate|bearer|basic)[ \t]+)?(?P<bare>[^\s"'&;,{][^\s"'&;,]*))""",
+    re.DOTALL | re.VERBOSE,
+)
+_HARMLESS = re.compile(r"(?i:none|null|nil|true|false|undefined)?[)\]}>.:]*|\*+|%s|\?|\.\.\.|\s+")
+
+
+def _hints() -> Iterator[str]:
+    """
+    Name what every secret contains, each beginning with a character that clean text seldom has.
+
+    `re` skips quickly to such characters only if all alternatives begin with a plain one, hence the looks behind.
+    """
+    yield r"J(?<=eyJ)"
+    yield r"-----BEGIN"
+    yield r"b(?i:earer|asic)[\s:=%]"
+    yield r"B(?i:earer|asic)[\s:=%]"
+    yield rf":(?=AA|//(?:hooks\.slack|discord))|{_USERINFO}|{_COLON}|="
+    yield from (rf"{digit}\d\d\d[ -]?\d\d(?:[ -]?\d){{7}}" for digit in "23456")
+    for last, prefixes in groupby(sorted(_PREFIXES, key=lambda prefix: prefix[-1]), key=lambda prefix: prefix[-1]):
+        group = list(prefixes)
+        near = "|".join(sorted({re.escape(prefix[-3:]) for prefix in group}))  # one quick look before the exact ones
+        behind = "|".join(f"(?<={re.escape(prefix)})" for prefix in group)
+        yield rf"{re.escape(last)}(?<={near})(?=[\w+/.-]{{10}})(?:{behind})"
+
+
+_suspicious = re.compile("|".join(_hints())).search
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """
+    Say what never leaves the process: secrets by key, secrets by value.
+
+    *keys* are more secret names, in any case style; *values* more regular expressions, of which the group `secret` is
+    hidden if there is one, else the whole match; *safe* are whole dotted keys that are never hidden for their name.
+    Raise `ConfigurationError` for a setting that could hide nothing, or everything.
+    """
+
+    keys: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    safe: tuple[str, ...] = ()
+    _named: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _patterns: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
+    _safe: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for setting in ("keys", "values", "safe"):
+            object.__setattr__(self, setting, _texts(f"redact.{setting}", getattr(self, setting)))
+
+        for setting, entries in (("keys", self.keys), ("safe", self.safe)):
+            _require_words(f"redact.{setting}", entries)
+
+        object.__setattr__(self, "_named", _named(self.keys))
+        object.__setattr__(self, "_patterns", tuple(_compiled(value) for value in self.values))
+        object.__setattr__(self, "_safe", frozenset(_plain(key) for key in (*_SAFE, *self.safe)))
+
+    def hides(self, key: str) -> bool:
+        """
+        Tell whether the value of *key* is a secret, by the words that the key ends in.
+
+        The whole key is read, and not its last segment alone: a mapping `card` with a `number` becomes `card.number`.
+        """
+        return _plain(key) not in self._safe and self._ends_secretly(key)
+
+    def text(self, text: str) -> str:
+        """
+        Return *text* with the marker for every secret in it, and the same object if there is none.
+
+        What one mark uncovers is looked at again, so that a text that went through twice is as after once.
+        """
+        if _suspicious(text) is None and not self._patterns:
+            return text
+
+        while (masked := _masked(text, self._spans(text))) != text:
+            text = masked
+
+        return text
+
+    def query(self, query: str) -> str:
+        """
+        Return *query*, a URL's query string, without the values of secret names and without secrets in the rest.
+
+        Names and values are decoded to be judged (WHATWG URL, application/x-www-form-urlencoded), also when they were
+        encoded twice; what is clean stays as it was sent, and the same object is returned if all of it is.
+        """
+        parts = re.split(r"(&|;(?=[^&;=]*=))", query)
+        parts[::2] = [self._parameter(part) for part in parts[::2]]
+        masked = "".join(parts)
+        return query if masked == query else masked
+
+    def path(self, path: str, parameters: Mapping[str, object]) -> str:
+        """Return *path*, a URL's path, without the values of those route *parameters* whose names are secret."""
+        for name, value in parameters.items():
+            if value not in (None, "") and self.hides(name):
+                path = _without(path, str(value))
+
+        return path
+
+    def _parameter(self, part: str) -> str:
+        name, _, value = part.partition("=")
+        decoded = _decoded(name)
+        if value and (decoded.casefold() in _IN_QUERIES or self.hides(decoded)):
+            return f"{name}={MARKER}"
+
+        decoded = _decoded(part)
+        shown = self.text(decoded)
+        return part if shown is decoded else quote_plus(shown, safe="=[]:/@,", errors="replace")
+
+    def _ends_secretly(self, key: str) -> bool:
+        words = _words(key)[-12:]
+        endings = ["".join(words[start:]) for start in range(len(words))]
+        return not any(map(_COUNT.fullmatch, endings)) and any(map(self._named.fullmatch, endings))
+
+    def _spans(self, text: str) -> Iterator[Span]:
+        """Yield where secrets stand, and the markers of earlier rounds, which nothing may match into."""
+        yield from (found.span() for found in re.finditer(re.escape(MARKER), text))
+        yield from (found.span() for found in _JWT.finditer(text) if found["rest"])
+        for pattern in (*_SHAPES, *self._patterns):
+            yield from (
+                found.span("secret" if "secret" in pattern.groupindex else 0) for found in pattern.finditer(text)
+            )
+
+        yield from (found.span("secret") for found in _BEARER.finditer(text) if _UNLIKE_PROSE.search(found["secret"]))
+        yield from (found.span("secret") for found in _BASIC.finditer(text) if _is_basic(found["secret"]))
+        yield from (found.span(1) for card in _CARDS for found in card.finditer(text) if _passes_luhn(found[1]))
+        yield from self._assigned(text)
+
+    def _assigned(self, text: str) -> Iterator[Span]:
+        """Yield the values that stand behind a secret name and a sign, as in `password=hunter2`."""
+        end = 0
+        for sign in _SIGN.finditer(text):
+            if sign.start() < end or not self._names(text[max(0, sign.start() - 80) : sign.start()]):
+                continue
+
+            value = _VALUE.match(text, sign.end())
+            if value and value.lastgroup and not _HARMLESS.fullmatch(value[value.lastgroup]):
+                end = value.end()
+                yield value.span(value.lastgroup)
+
+    def _names(self, before: str) -> bool:
+        """Judge the name that *before* ends in: one word for the safe list, with spaces for `card number=`."""
+        phrase = re.split(r"[^\w.\[\] -]+", before.rstrip(" \t\"'\\:"))[-1]
+        return _plain(phrase.rpartition(" ")[2]) not in self._safe and self._ends_secretly(phrase)
+
+
+def _texts(setting: str, entries: object) -> tuple[str, ...]:
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) for entry in entries):
+        raise ConfigurationError.of(setting, entries, "a list or tuple of strings")
+
+    return tuple(entries)
+
+
+def _require_words(setting: str, entries: tuple[str, ...]) -> None:
+    for entry in entries:
+        if not _words(entry):
+            raise ConfigurationError.of(setting, entry, "names with at least one letter or digit")
+
+
+def _compiled(value: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ConfigurationError.of("redact.values", value, f"a regular expression ({error})") from error
+
+    if pattern.search(""):
+        raise ConfigurationError.of("redact.values", value, "a regular expression that does not match the empty text")
+
+    return pattern
+
+
+def _named(keys: tuple[str, ...]) -> re.Pattern[str]:
+    """Compile the names that are secret when a key's last words, joined, are one of them."""
+    phrases = "|".join([*_PHRASES.split(), *(re.escape("".join(_words(key))) for key in keys)])
+    return re.compile(rf"(?:\w*(?:{'|'.join(_ENDINGS.split())})|{phrases})s?(?:{'|'.join(_TAILS.split())}|\d)*")
+
+
+def _words(key: str) -> list[str]:
+    """Split *key* into its words in lower case: `userAPIToken2` is user, api, token and 2."""
+    return [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFKC", key))]
+
+
+def _plain(key: str) -> str:
+    """Write *key* in the one style that safe keys are compared in."""
+    return ".".join("_".join(_words(segment)) for segment in key.split("."))
+
+
+def _masked(text: str, spans: Iterator[Span]) -> str:
+    """Put one marker for each run of *spans* that overlap or touch."""
+    pieces: list[str] = []
+    end = 0
+    for start, stop in sorted(span for span in spans if span[0] < span[1]):
+        if not pieces or start > end:
+            pieces += text[end:start], MARKER
+        end = max(end, stop)
+
+    return "".join((*pieces, text[end:]))
+
+
+def _is_basic(token: str) -> bool:
+    """Tell a `user:password` in base64 from a word of prose, which has no colon in it when it is decoded."""
+    body = token.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return b":" in base64.b64decode(body + "=" * (-len(body) % 4))
+    except binascii.Error:
+        return False
+
+
+def _passes_luhn(card: str) -> bool:
+    """Check the last digit of a card number (ISO/IEC 7812-1, annex B)."""
+    digits = [int(digit) for digit in card if digit.isdigit()]
+    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+def _decoded(text: str) -> str:
+    """Undo percent-encoding up to three times, as deep as redirects are nested in practice."""
+    text = unquote_plus(text)
+    for _ in range(2):
+        text = unquote(text)
+
+    return text
+
+
+def _without(path: str, value: str) -> str:
+    """Mask the segments of *path* that are *value*, and wherever else it stands if no segment is."""
+    forms = {_segment(value), _segment(unquote(value))}
+    segments = [MARKER if segment and _segment(unquote(segment)) in forms else segment for segment in path.split("/")]
+    if MARKER in segments:
+        return "/".join(segments)
+
+    for form in sorted(
+        {value, unquote(value), quote(value, errors="replace"), quote(value, safe="", errors="replace")},
+        key=len,
+        reverse=True,
+    ):
+        path = path.replace(form, MARKER)
+
+    return path
+
+
+def _segment(text: str) -> str:
+    """Even out what URL converters read alike: `007` is the integer 7, and a UUID has no case."""
+    return text.casefold().lstrip("0")

@@ -1,0 +1,66 @@
+"""Turn a record into one line of JSON that every reader takes."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from wideevents.values import plain, text
+
+OPTIONS = orjson.OPT_UTC_Z
+ENCODED = frozenset({int, float, bool, type(None), datetime})
+
+RISKY = re.compile("[\x7f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""DEL, C1, line and paragraph separators, bidi controls: valid in JSON, and trouble on a terminal or in a splitter."""
+
+RISKY_LEADS = (b"\xc2", b"\xd8", b"\xe2")
+"""The first bytes of those characters in UTF-8, DEL excepted: to look for one byte is nearly free."""
+
+
+def encode(record: dict[str, Any]) -> bytes:
+    """
+    Return *record* as one JSON object, in UTF-8, without a raw control character, separator or bidi control.
+
+    Values are plain by now; what cannot be encoded all the same (a lone surrogate) is written with a backslash.
+    """
+    try:
+        line = orjson.dumps(record, option=OPTIONS)
+    except orjson.JSONEncodeError:
+        line = orjson.dumps(_repaired(record), option=OPTIONS)
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return _escaped(line)
+
+
+def _escaped(line: bytes) -> bytes:
+    if b"\x7f" not in line and not any(lead in line for lead in RISKY_LEADS):
+        return line
+    return RISKY.sub(_escape, line.decode()).encode()
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
+def _repaired(value: Any) -> Any:
+    """Return a copy that can be encoded, whatever a stage has put there."""
+    if type(value) is dict:
+        return {_valid(text(key)): _repaired(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_repaired(item) for item in value]
+    if type(value) is str:
+        return _valid(value)
+    if type(value) in ENCODED:
+        return value
+    return _repaired(plain(value, _hides_nothing))
+
+
+def _valid(string: str) -> str:
+    return string.encode("utf-8", "backslashreplace").decode()
+
+
+def _hides_nothing(_: str) -> bool:
+    return False

@@ -1,0 +1,140 @@
+"""Write lines to a file descriptor: standard output, a file, a pipe."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import sys
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from wideevents.errors import ConfigurationError
+from wideevents.events import Event
+from wideevents.forks import renew_in_child
+
+if sys.platform != "win32":
+    import fcntl
+
+STDOUT = 1
+PATIENCE = 0.1
+"""Seconds that a line waits, in all, for another writer or a slow reader; then it is lost, and counted."""
+
+
+class LinesSink:
+    """
+    Write every line by one synchronous write, in the thread of the request.
+
+    No thread, no queue and no buffer stand between the line and the kernel, so that a kill loses none that was written.
+    A file opened to append takes a whole line at once. A pipe mixes the lines of its writers as soon as one is longer
+    than `PIPE_BUF`, so all of them take turns: *longest* is the longest line that will come.
+    """
+
+    def __init__(self, descriptor: int, *, longest: int) -> None:
+        self._descriptor = descriptor
+        self._torn = False
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        self._takes_turns = not regular and longest > getattr(select, "PIPE_BUF", 512)
+        self.renew()
+        renew_in_child(self)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, longest: int) -> LinesSink:
+        """Open the file at *path* to append; raise `ConfigurationError` where that cannot be done."""
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        except OSError as error:
+            allowed = f"a file that this process may write ({error.strerror})"
+            raise ConfigurationError.of("output", os.fspath(path), allowed) from error
+        sink = cls(descriptor, longest=longest)
+        weakref.finalize(sink, os.close, descriptor).atexit = False
+        return sink
+
+    def close(self) -> None:
+        """
+        Do nothing, since nothing is held back.
+
+        A file that was opened here is closed when nobody refers to the sink any more: events in progress do, so that a
+        request that began before a new `configure()` is still written.
+        """
+
+    def write(self, event: Event) -> None:
+        """Write the line; raise `OSError` where it could not be written whole."""
+        if self._takes_turns:
+            with self._turn():
+                self._write(event.line)
+        else:
+            self._write(event.line)
+
+    def _write(self, line: bytes) -> None:
+        if self._torn:
+            line = b"\n" + line  # what is left of a broken line must not spoil this one
+        written = self._write_some(line)
+        self._torn = written < len(line)
+        if self._torn:
+            self._write_rest(line[written:])
+            self._torn = False
+
+    def _write_some(self, line: bytes) -> int:
+        try:
+            return os.write(self._descriptor, line)
+        except BlockingIOError:  # somebody made the descriptor non-blocking
+            self._await_reader(time.monotonic() + PATIENCE)
+            return os.write(self._descriptor, line)
+
+    def _write_rest(self, rest: bytes) -> None:
+        """Finish a line of which a part is out, waiting for a reader that is slow."""
+        deadline = time.monotonic() + PATIENCE
+        while rest:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:
+                self._await_reader(deadline)
+
+    def _await_reader(self, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select((), (self._descriptor,), (), left)[1]:
+            raise TimeoutError(f"the reader of the lines did not read for {PATIENCE * 1000:.0f} ms")
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the pipe against the threads of this process, and against other processes."""
+        deadline = time.monotonic() + PATIENCE
+        if not self._lock.acquire(timeout=PATIENCE):
+            raise TimeoutError(f"another thread held the pipe for {PATIENCE * 1000:.0f} ms")
+        try:
+            locked = self._lock_out_processes(deadline)
+            try:
+                yield
+            finally:
+                if locked:
+                    self._let_processes_in()
+        finally:
+            self._lock.release()
+
+    def _lock_out_processes(self, deadline: float) -> bool:
+        """Tell whether the lock is held; some descriptors (sockets, terminals) take none, and Windows has none."""
+        if sys.platform == "win32":
+            return False
+        while True:
+            try:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                if time.monotonic() >= deadline:
+                    raise TimeoutError(f"another process held the pipe for {PATIENCE * 1000:.0f} ms") from None
+                time.sleep(PATIENCE / 200)
+            except OSError:
+                return False
+            else:
+                return True
+
+    def _let_processes_in(self) -> None:
+        if sys.platform != "win32":
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+    def renew(self) -> None:
+        """Make the lock anew: in a forked child it may be held by a thread that is not there."""
+        self._lock = Lock()

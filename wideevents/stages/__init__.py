@@ -1,0 +1,1 @@
+"""The stages of the default pipeline, one a room: count, gate, enrich, redact, encode."""

@@ -1,0 +1,25 @@
+"""Count every event before anything can drop it."""
+
+from __future__ import annotations
+
+from wideevents.events import Event
+from wideevents.health import Tally
+from wideevents.levels import Level
+
+
+class Count:
+    """
+    Count the events by kind, level and outcome, exactly.
+
+    It comes first: what is dropped later for its level or by sampling must not distort the numbers.
+    """
+
+    __slots__ = ("totals",)
+
+    def __init__(self) -> None:
+        self.totals: Tally[tuple[str, Level, str]] = Tally()
+
+    def __call__(self, event: Event) -> Event:
+        """Count the event."""
+        self.totals.add((event.record["event.kind"], event.level, event.outcome))
+        return event

@@ -1,0 +1,185 @@
+"""Trim a record to its size, and encode it as one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wideevents.errors import ConfigurationError
+from wideevents.events import Event
+from wideevents.fields import NAMES
+from wideevents.serialize import encode
+
+STACK = "exception.stacktrace"
+LINES = "log.lines"
+CUT = "..."
+LONG = 40
+"""Characters below which a default field is not worth cutting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    Bound a line.
+
+    *max_bytes* is the whole line, its newline included: Docker splits at 16 KiB. *max_fields* counts the user's fields,
+    *max_value_length* the characters of one value, or the bytes of an encoded list.
+    """
+
+    max_bytes: int = 16_000
+    max_fields: int = 1_000
+    max_value_length: int = 4_000
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_bytes", 2_048), ("max_fields", 1), ("max_value_length", 64)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ConfigurationError.of(f"limits.{name}", value, f"a whole number of at least {least}")
+
+
+class Encode:
+    """Encode `event.record` as `event.line`, trimmed to the limits; the last stage."""
+
+    __slots__ = ("_careful", "_limits")
+
+    essential = True
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        # A line that is shorter than the longest value that is allowed holds none that is too long.
+        self._careful = min(limits.max_bytes, limits.max_value_length)
+
+    def __call__(self, event: Event) -> Event:
+        """Encode the event, and encode it again if it had to be trimmed."""
+        record = event.record
+        event.line = line = b"%b%b\n" % (encode(record)[:-1], event.tail)
+        if len(line) > self._careful or len(record) > self._limits.max_fields:
+            cut = _Trimmer(record, self._limits, len(event.tail) + 1).trim()
+            if cut:
+                event.line = b"%b%b\n" % (encode(record)[:-1], event.tail)
+        return event
+
+
+class _Trimmer:
+    """
+    Cut one record down, in place.
+
+    Default fields always stay. Values shrink in this order: log lines, the stack trace, the user's fields newest first,
+    long defaults. What was cut is named in `event.trimmed`.
+    """
+
+    def __init__(self, record: dict[str, Any], limits: Limits, tail: int) -> None:
+        self.record = record
+        self.limits = limits
+        self.sizes = {name: _size(name, value) for name, value in record.items()}
+        self.total = sum(self.sizes.values()) + tail
+        self.room_for_names = min(512, limits.max_bytes // 8)
+        self.cut: dict[str, None] = {}  # a set that keeps its order
+
+    def trim(self) -> bool:
+        """Trim, and tell whether anything was cut."""
+        self._cap_values()
+        self._cap_fields()
+        if self.cut or self.total > self.limits.max_bytes:
+            self.total += self.room_for_names
+            self._fit()
+            self.record["event.trimmed"] = _within(list(self.cut), self.room_for_names)
+        return bool(self.cut)
+
+    def _cap_values(self) -> None:
+        cap = self.limits.max_value_length
+        for name, value in list(self.record.items()):
+            if name in {STACK, LINES}:
+                continue
+            if type(value) is str and len(value) > cap:
+                self._set(name, value[: cap - len(CUT)] + CUT)
+            elif type(value) is list and self.sizes[name] > cap:
+                self._set(name, _shortened_list(value, cap))
+
+    def _cap_fields(self) -> None:
+        for name in self._users()[self.limits.max_fields :]:
+            self._drop(name)
+
+    def _fit(self) -> None:
+        for name in (LINES, STACK):
+            if name in self.record:
+                self._shrink(name)
+        for name in reversed(self._users()):
+            if self._excess() <= 0:
+                return
+            self._shrink_or_drop(name)
+        for name in sorted(self.record, key=self.sizes.__getitem__, reverse=True):
+            if type(self.record[name]) is str:
+                self._shrink(name)
+
+    def _users(self) -> list[str]:
+        return [name for name in self.record if name not in NAMES]
+
+    def _excess(self) -> int:
+        return self.total - self.limits.max_bytes
+
+    def _shrink_or_drop(self, name: str) -> None:
+        value, excess = self.record[name], self._excess()
+        if type(value) is str and len(value) - excess > LONG:
+            self._shrink(name)
+        else:
+            self._drop(name)
+
+    def _shrink(self, name: str) -> None:
+        """Take as much from the value as is over the limit, and no more."""
+        excess = self._excess()
+        value = self.record[name]
+        room = _size("", value) - excess
+        if excess <= 0 or not value:
+            return
+        if type(value) is list:
+            self._set(name, _shortened_list(value, room))
+        else:
+            self._set(name, _shortened(value, room, keep_end=name == STACK))
+
+    def _set(self, name: str, value: Any) -> None:
+        size = _size(name, value)
+        self.total += size - self.sizes[name]
+        self.sizes[name] = size
+        self.record[name] = value
+        self.cut[name] = None
+
+    def _drop(self, name: str) -> None:
+        del self.record[name]
+        self.total -= self.sizes.pop(name)
+        self.cut[name] = None
+
+
+def _size(name: str, value: Any) -> int:
+    """Return the bytes that a field takes in a line, its comma included."""
+    return len(encode({name: value})) - 1
+
+
+def _shortened(text: str, room: int, *, keep_end: bool = False) -> str:
+    """Return as much of *text* as takes *room* bytes as a field without a name; a stack trace keeps its end."""
+    room -= len(CUT)
+    while text and (size := _size("", text)) > room:
+        length = min(len(text) - 1, max(0, len(text) * room // size))
+        text = text[len(text) - length :] if keep_end else text[:length]
+    if not text:
+        return ""
+    return CUT + text if keep_end else text + CUT
+
+
+def _shortened_list(items: list[Any], room: int) -> list[Any]:
+    """Return the newest items that take at most *room* bytes."""
+    while items and (size := _size("", items)) > room:
+        length = min(len(items) - 1, max(0, len(items) * room // size))
+        items = items[len(items) - length :]
+    return items
+
+
+def _within(names: list[str], room: int) -> list[str]:
+    """Return the first of *names*, and how many more there were, in at most *room* bytes."""
+    named: list[str] = []
+    for name in names:
+        more = f"+{len(names) - len(named)}"
+        if _size("event.trimmed", [*named, name, more]) > room:
+            return [*named, more]
+        named.append(name)
+    return named

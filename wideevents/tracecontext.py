@@ -1,0 +1,117 @@
+"""Read and write W3C Trace Context (level 2), and draw the ids that go into it."""
+
+from __future__ import annotations
+
+import os
+import re
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+Random: TypeAlias = Callable[[int], bytes]
+
+DRAW = 256  # ids for which randomness is fetched at once
+TRACE_BYTES = 16
+SPAN_BYTES = 8
+SAMPLED = 0x01
+
+# https://www.w3.org/TR/trace-context-2/#traceparent-header; a comma joins several headers, which mean nothing together.
+TRACEPARENT = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace_id>[0-9a-f]{32})-(?P<parent_id>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
+    r"(?P<rest>-[\x20-\x2b\x2d-\x7e]*)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceParent:
+    """
+    The span that called us: its trace (32 hex digits), its own id (16), and whether its line is kept.
+
+    *flags* is the whole byte; bit 0 is `sampled`, bit 1 says that the trace id is random (level 2).
+    """
+
+    trace_id: str
+    parent_id: str
+    flags: int = SAMPLED
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the caller may have recorded its part."""
+        return bool(self.flags & SAMPLED)
+
+
+def parse(header: str | None) -> TraceParent | None:
+    """
+    Return what a `traceparent` *header* says, or None when the specification wants it ignored. Never raise.
+
+    Ignored are version ff, ids of zeros, upper case, wrong lengths, several headers in one, a version 00 in which
+    anything follows the flags; a higher version may have more after a dash.
+    """
+    found = TRACEPARENT.fullmatch(header.strip(" \t")) if isinstance(header, str) else None
+    if found is None or found["version"] == "ff" or (found["version"] == "00" and found["rest"] is not None):
+        return None
+    if not found["trace_id"].strip("0") or not found["parent_id"].strip("0"):
+        return None
+    return TraceParent(found["trace_id"], found["parent_id"], int(found["flags"], 16))
+
+
+def render(trace_id: str, span_id: str, *, sampled: bool = True) -> str:
+    """Return the `traceparent` header, of version 00, that tells a callee about span *span_id*."""
+    return f"00-{trace_id}-{span_id}-{sampled:02x}"
+
+
+class Ids:
+    """
+    Draw ids for traces and spans, none twice and none of zeros only.
+
+    Randomness is fetched for `DRAW` ids at once, since a system call for each would cost more than the rest of it.
+    Any thread and any signal handler may draw: `list.pop` is atomic. A forked child draws anew.
+    """
+
+    __slots__ = ("__weakref__", "_random", "_spans", "_traces")
+
+    def __init__(self, random: Random = os.urandom) -> None:
+        self._random = random
+        self.forget()
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=partial(forget_if_alive, weakref.ref(self)))
+
+    def trace_id(self) -> str:
+        """Return 32 hex digits."""
+        while True:
+            try:
+                return self._traces.pop()
+            except IndexError:
+                self._traces.extend(draw(self._random, TRACE_BYTES))
+
+    def span_id(self) -> str:
+        """Return 16 hex digits."""
+        while True:
+            try:
+                return self._spans.pop()
+            except IndexError:
+                self._spans.extend(draw(self._random, SPAN_BYTES))
+
+    def forget(self) -> None:
+        """Throw away what was fetched: in a forked child it is its parent's."""
+        # New lists: a refill that the fork interrupted goes into the old ones, which nobody reads in the child.
+        self._traces: list[str] = []
+        self._spans: list[str] = []
+
+
+def forget_if_alive(ids: weakref.ref[Ids]) -> None:
+    """Empty the pools of *ids*. What is called after a fork stays registered for ever, so it must hold nothing."""
+    alive = ids()
+    if alive is not None:
+        alive.forget()
+
+
+def draw(random: Random, size: int) -> list[str]:
+    """Return `DRAW` ids of *size* bytes. One of zeros only is invalid in W3C Trace Context, and becomes a one."""
+    digits = random(DRAW * size).hex("-", size)
+    zero = "00" * size
+    if zero not in digits:
+        return digits.split("-")
+    return [each if each != zero else f"{1:0{2 * size}x}" for each in digits.split("-")]
