@@ -31,7 +31,7 @@ def current() -> Event | None:
     return None if event is None or event.fields is None else event
 
 
-def add_field(key: str, value: object, /) -> None:
+def add_field(key: str, value: Any, /) -> None:
     """
     Add a field to the event in progress; the last value wins.
 
@@ -45,13 +45,12 @@ def add_field(key: str, value: object, /) -> None:
     fields = event.fields
     if fields is not None and type(key) is str and key in event.plain:
         kind = type(value)
-        # NaN and infinity are the floats that differ from themselves by something else than zero.
         if (
             kind is str
             or kind is bool
             or (kind is int and -SMALL < value < SMALL)
-            or (kind is float and value - value == 0)
-        ):  # type: ignore[operator]
+            or (kind is float and value - value == 0)  # false for NaN and for infinity
+        ):
             fields[key] = value
             if event.fields is fields:
                 return

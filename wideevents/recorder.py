@@ -17,8 +17,6 @@ from wideevents.levels import Level
 from wideevents.pipeline import Pipeline
 from wideevents.tracecontext import Ids
 
-UTC = UTC
-
 TEMPLATE: dict[str, Any] = {
     "timestamp": None,
     "event.name": None,

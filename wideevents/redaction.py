@@ -139,7 +139,7 @@ _COLON = rf":(?:(?<=[\"']:)|(?<=[\"'][ \t]:)|(?={_QUOTED})|(?={_MIXED}))"
 _SIGN = re.compile(rf"=(?![=~])>?|{_COLON}")
 _VALUE = re.compile(
     r"""[ \t]*(?:[bBuUrR]?"(?P<double>[^"\\\n]*+(?:\\.[^"\\\n]*+)*+)|[bBuUrR]?'(?P<single>[^'\\\n]*+(?:\\.[^'\\\n]*+)*+)
-    |[bBuUrR]?\\+["'](?P<escaped>[^"'\\\n]*)|(?P<list>\[[^\[\]{}\n]*\])
+    |[bBuUrR]?\\+["'](?P<escaped>[^"'\\\n]*)|(?P<list>\[[^\[\]{}\n]*\])|(?P<number>-?\d[\d.eE+-]*)(?=[\s,)\]}])
     |(?:(?i:token|api-?key|key|negotiate|bearer|basic)[ \t]+)?(?P<bare>[^\s"'&;,{][^\s"'&;,]*))""",
     re.DOTALL | re.VERBOSE,
 )

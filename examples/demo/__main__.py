@@ -23,7 +23,7 @@ def main() -> int:
         lines.check(sent, events)
         lines.check_secrets(EVENTS, SECRETS)
     except DemoError as error:
-        print(f"demo: {error}", file=sys.stderr)
+        print(f"demo: {error}", file=sys.stderr, flush=True)
 
         return 1
     conclude(sent, events)
@@ -53,7 +53,7 @@ def show(events: list[lines.Line]) -> None:
     screen.title("by status")
     screen.show_counts(summary.by_status(events))
     screen.title("by level, and whom it calls")
-    screen.show_counts(summary.by_level(events))
+    screen.show_counts(summary.by_level(events), summary.urgencies(events))
     screen.title("the slowest request")
     screen.show_slowest(summary.slowest(events))
 

@@ -4,40 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from textwrap import indent
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from examples.demo import summary
-from wideevents import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from examples.demo.lines import Line
 
 WIDTH = 100
+MARGIN = 2
 BAR = 40
 BOLD, DIM, UNDERLINED, RED, GREEN, YELLOW = "1", "2", "4", "31", "32", "33"
 COLOURS = {"error": RED, "warning": YELLOW, "info": GREEN}
 STACK = "exception.stacktrace"
-SHOP = frozenset(
-    [
-        "cache",
-        "cart",
-        "confirmation",
-        "coupon",
-        "db",
-        "order",
-        "payment",
-        "product",
-        "recommendations",
-        "report",
-        "search",
-        "sign_in",
-        "stock",
-        "user",
-    ]
+SHOP = re.compile(
+    r"(cache|cart|confirmation|coupon|db|order|payment|product|recommendations|report|search|sign_in|stock|user)\."
 )
 
 
@@ -56,7 +43,7 @@ def title(text: str) -> None:
 def show_event(line: Line) -> None:
     """Print every field, in the order of the line: first those that the shop's own code added."""
     fields = {key: value for key, value in line.items() if key != STACK}
-    own = {key: value for key, value in fields.items() if key.partition(".")[0] in SHOP}
+    own = {key: value for key, value in fields.items() if SHOP.match(key)}
     show_fields("added by the shop's code", own)
     show_fields("known without any code", {key: value for key, value in fields.items() if key not in own})
     if STACK in line:
@@ -75,8 +62,8 @@ def rows(fields: Line) -> Iterator[str]:
     row, width = "", 0
     for key, value in fields.items():
         shown = value if isinstance(value, str) else json.dumps(value)
-        length = len(f"{key} {shown}   ")
-        if row and width + length > WIDTH:
+        length = len(f"{key} {shown}   ")  # without the colours
+        if row and width + length > WIDTH - MARGIN:
             yield row.rstrip()
             row, width = "", 0
         row += f"{paint(key, DIM)} {shown}   "
@@ -91,16 +78,11 @@ def show_routes(lines: Sequence[Line]) -> None:
         print(f"  {figures.route:<44}{figures.count:>7}{failures}{figures.p50:>10.1f}{figures.p99:>10.1f}")
 
 
-def show_counts(pairs: Sequence[tuple[str, int]]) -> None:
+def show_counts(pairs: Sequence[tuple[str, int]], remarks: Mapping[str, str] = MappingProxyType({})) -> None:
     most = max(number for _, number in pairs)
     for name, number in pairs:
         bar = "▇" * max(1, number * BAR // most)
-        print(f"  {name:<10}{number:>5}  {paint(bar, COLOURS.get(name, DIM))}  {urgency(name)}".rstrip())
-
-
-def urgency(name: str) -> str:
-    """Say what a level means for people."""
-    return Level.parse(name).urgency if name in COLOURS else ""
+        print(f"  {name:<10}{number:>5}  {paint(bar, COLOURS.get(name, DIM))}  {remarks.get(name, '')}".rstrip())
 
 
 def show_slowest(line: Line) -> None:

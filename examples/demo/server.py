@@ -64,6 +64,7 @@ def environment(folder: Path, events: Path) -> dict[str, str]:
         "SHOP_DATABASE": str(folder / "shop.sqlite3"),
         "SHOP_ENVIRONMENT": "demo",
         "SHOP_RECOMMENDATIONS_FAILURE_RATE": "0.1",
+        "SHOP_RECOMMENDATIONS_SEED": "7",
         "WIDEEVENTS_OUTPUT": str(events),
     }
 

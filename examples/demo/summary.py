@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
-from wideevents import Level
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from examples.demo.lines import Line
 
 UNROUTED = "(no route)"
+LEVELS = ("error", "warning", "info", "debug")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,12 @@ def by_level(lines: Sequence[Line]) -> list[tuple[str, int]]:
     """Count the events of each level, what matters most first."""
     counted = Counter(line["level"] for line in lines)
 
-    return [(level.label, counted[level.label]) for level in reversed(Level) if level.label in counted]
+    return [(level, counted[level]) for level in LEVELS if level in counted]
+
+
+def urgencies(lines: Sequence[Line]) -> dict[str, str]:
+    """Tell for each level whom it calls."""
+    return {line["level"]: line["alert.urgency"] for line in lines}
 
 
 def slowest(lines: Sequence[Line]) -> Line:
@@ -74,6 +78,6 @@ def examples(lines: Sequence[Line]) -> dict[str, Line]:
     plain = [line for line in lines if line["outcome"] == "success" and line.get("http.route") == "/products"]
     bought = [line for line in lines if line.get("payment.outcome") == "approved"]
     crashed = [line for line in lines if line.get("payment.outcome") == "crashed"]
-    picked = {"a plain success": plain[:1], "a checkout": sorted(bought, key=len)[-1:], "an error": crashed[:1]}
+    picked = {"a plain success": plain[-1:], "a checkout": sorted(bought, key=len)[-1:], "an error": crashed[:1]}
 
     return {name: found[0] for name, found in picked.items() if found}

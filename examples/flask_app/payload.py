@@ -28,7 +28,7 @@ def choice(name: str, allowed: tuple[str, ...]) -> str:
 
 def number(name: str, lowest: int, highest: int) -> int:
     value = fields().get(name)
-    if not isinstance(value, int) or not lowest <= value <= highest:
+    if type(value) is not int or not lowest <= value <= highest:
         raise InvalidInputError(f"{name} must be a number from {lowest} to {highest}")
 
     return value

@@ -24,6 +24,7 @@ class TestFigures:
     def test_name_what_matters_first(self, events: list[Line]) -> None:
         """The run has errors, warnings and ordinary events."""
         assert [level for level, _ in summary.by_level(events)] == ["error", "warning", "info"]
+        assert summary.urgencies(events) == {"error": "page", "warning": "business_hours", "info": "none"}
 
     def test_are_in_order(self, events: list[Line]) -> None:
         """The busiest route stands first, and no median is above its 99th percentile."""

@@ -46,7 +46,7 @@ class TestCart:
         """The cart stays as it is."""
         assert buyer.post("/cart/coupons", json={"code": "FREE"}).status_code == 400
 
-    @pytest.mark.parametrize("quantity", [0, 100, "1", None])
+    @pytest.mark.parametrize("quantity", [0, 100, "1", True, None])
     def test_refuses_what_is_no_quantity(self, customer: FlaskClient, quantity: object) -> None:
         """A quantity is a number from 1 to 99."""
         response = customer.post("/cart/items", json={"product_id": 3, "quantity": quantity})

@@ -43,7 +43,7 @@ class TestApproved:
         buyer.post("/checkout", json={"card": CARDS["approved"]})
 
         event = wide_events.one()
-        assert (event["stock.low_products"], event["confirmation.size"]) == (1, 42)
+        assert (event["stock.low_products"], event["confirmation.size"]) == (1, 38)
 
     def test_keeps_two_customers_apart(self, app: Flask, buyer: FlaskClient, wide_events: WideEvents) -> None:
         """The mailroom's thread outlives the first request, and serves the second one's event."""
