@@ -156,7 +156,7 @@ class TestOwnPatterns:
     """What a team calls secret is treated as ours is."""
 
     def test_hides_the_whole_match(self) -> None:
-        assert Redaction(values=[r"acme-\d+"]).text("id acme-42 ok") == f"id {MARKER} ok"
+        assert Redaction(values=(r"acme-\d+",)).text("id acme-42 ok") == f"id {MARKER} ok"
 
     def test_hides_only_the_group_named_secret(self) -> None:
         """The rest of the match is context that says what stood there."""

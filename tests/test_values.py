@@ -8,6 +8,7 @@ import enum
 import io
 import json
 import math
+import sys
 import threading
 import types
 import uuid
@@ -99,6 +100,10 @@ class Slotted:
 
 
 Point = collections.namedtuple("Point", "x y")
+
+
+class Stamp(datetime):
+    """What pendulum and freezegun make of a datetime."""
 
 
 class Attrs:
@@ -216,6 +221,7 @@ SCALARS = {
     "Flag": (Flags.A | Flags.B, 3),
     "aware datetime": (datetime(2026, 1, 2, 3, tzinfo=timezone(timedelta(hours=1))), "2026-01-02T02:00:00Z"),
     "UTC datetime": (datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "2026-01-02T03:04:05.000006Z"),
+    "datetime subclass": (Stamp(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00Z"),
     "naive datetime": (datetime(2026, 1, 2, 3), "2026-01-02T03:00:00"),
     "datetime at the end of time": (
         datetime.max.replace(microsecond=0, tzinfo=timezone(timedelta(hours=-5))),
@@ -308,6 +314,17 @@ class TestPlain:
         value = "x" * 10_000_000
 
         assert plain(value, show) is value
+
+    def test_writes_large_ints_under_the_tightest_digits_limit(self) -> None:
+        """An application that lowers `sys.set_int_max_str_digits` keeps its values."""
+        before = sys.get_int_max_str_digits()
+        sys.set_int_max_str_digits(640)
+        try:
+            found = plain([2**1999, 2**3000], show)
+        finally:
+            sys.set_int_max_str_digits(before)
+
+        assert found == [str(2**1999), hex(2**3000)]
 
     def test_copies_what_can_change(self) -> None:
         """What the caller does to a list later is not in the event."""
@@ -501,9 +518,9 @@ class TestBounds:
 
     def test_scalars_at_the_last_level_are_kept(self) -> None:
         """Only what would go deeper is cut off."""
-        found = plain([[[[[[[[Decimal(1), Color.RED, {}]]]]]]]], show)
+        found = plain([[[[[[[[Decimal(1), Color.RED, Color.PAIR, {}]]]]]]]], show)
 
-        assert found == [[[[[[[["1", "red", DEEP]]]]]]]]
+        assert found == [[[[[[[["1", "red", DEEP, DEEP]]]]]]]]
 
     def test_cycles_end(self) -> None:
         """A container that holds itself is cut off like any deep one."""
@@ -596,6 +613,11 @@ class TestText:
 
         assert text(value) is value
 
+    def test_reads_a_str_subclass_by_its_characters(self) -> None:
+        """What its own __str__ does is not asked, as a value and as a key."""
+        assert text(Word("word")) == "word"
+        assert flatten("a", {Word("word"): 1}, show) == [("a.word", 1)]
+
     def test_cuts_what_a_foreign_repr_writes(self) -> None:
         """A repr of megabytes is cut at 16,384 characters."""
         value = type("Long", (), {"__repr__": lambda _self: "y" * 1_000_000})()
@@ -661,7 +683,7 @@ class TestHiding:
         asked: list[str] = []
         flatten("u", {"a": {"b": 1, "c": None}, "d": [{"e": {"f": 1}}]}, lambda key: bool(asked.append(key)))
 
-        assert asked == ["u.a", "u.a.b", "u.d", "e", "f"]
+        assert asked == ["u.a", "u.a.b", "u.a.c", "u.d", "e", "f"]
 
     def test_hides_whatever_stands_under_a_secret_key(self) -> None:
         """A secret that is a mapping or a list is a secret as a whole."""
@@ -738,7 +760,7 @@ class TestAnyValue:
     @given(VALUES)
     @settings(max_examples=150, deadline=None)
     def test_becomes_exact_builtins_that_orjson_takes(self, value: object) -> None:
-        """Any nesting of anything is ready for the encoder. (Hypothesis writes no lone surrogates, which are the encoder's.)"""
+        """Any nesting of anything is ready for the encoder; only lone surrogates, not drawn here, are left to it."""
         found = plain(value, hide)
 
         assert {type(part) for part in parts(found)} <= set(EXACT)

@@ -122,6 +122,14 @@ def old_coroutine(value: int) -> Generator[None, None, int]:
     return value
 
 
+def marked(value: int) -> Any:
+    """What asgiref.sync.markcoroutinefunction makes of a function that returns a coroutine."""
+    return add_async(value, 0)
+
+
+marked._is_coroutine = object()  # type: ignore[attr-defined]
+
+
 @pytest.fixture
 def diary() -> Diary:
     return Diary()
@@ -285,13 +293,16 @@ class TestCoroutine:
         assert ["around", "enter", f"exit {'CancelledError' if end == 'throw' else 'GeneratorExit'}"] == diary.entries
 
     @pytest.mark.parametrize(
-        "function", [AsyncGreeter(), functools.partial(AsyncGreeter()), AsyncMock(return_value=5), old_coroutine]
+        "function",
+        [AsyncGreeter(), functools.partial(AsyncGreeter()), AsyncMock(return_value=5), old_coroutine, marked],
     )
     def test_is_awaited_where_only_the_call_is_async(self, function: Callable[..., Any], diary: Diary) -> None:
         """Instances with an async __call__, marked functions and types.coroutine end when they were awaited."""
 
         async def main() -> object:
-            return await wrap(function, diary)(5)
+            coroutine = wrap(function, diary)(5)
+            assert diary.entries == []
+            return await coroutine
 
         assert asyncio.run(main()) == 5
         assert diary.entries == ["around", "enter", "exit"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SMALL = 10**12
 """Integers below it need no care: they fit 64 bits, and none of them is a card number."""
 
+INFO = Level.INFO
 INT64 = 2**63 - 1
 LIST_LIMIT = 1_000
 
@@ -29,9 +30,9 @@ class Event:
     Gather the fields of one transaction; it is the canonical log line, and the span.
 
     There is one mutable object for each transaction, never re-bound, so that every thread and middleware sees the same.
-    `fields` takes what is added while the work runs and is None once the event is sealed; `record` is then what the
-    stages see, and `line` what the sinks write. `static` is what every event of the process has, and `tail` its end of
-    the line, encoded once.
+    `fields` takes what is added while the work runs, and is None once the event is sealed. From then on `record` is
+    what the stages see, and `line` what the sinks write; `static` is what every event of the process has, and `tail` its end
+    of the line, encoded once.
     """
 
     __slots__ = (
@@ -61,19 +62,15 @@ class Event:
         self.plain = keys.plain
         self.recorder = recorder
         self.fields: dict[str, Any] | None = fields
-        self.record = NOTHING
-        self.static: dict[str, Any] = NOTHING
-        self.tail = CLOSE
-        self.line = b""
         self.id: str = fields["event.id"]
         self.trace_id: str = fields["trace.id"]
-        self.level = Level.INFO
+        self.level = INFO
         self.outcome = "success"
         self.keep = False
         self.started = started
         self.ended = 0
         self._spent: dict[str, int] | None = None
-        self._errors: list[BaseException] = []
+        self._errors: tuple[BaseException, ...] = ()
         self._lock = RLock()
 
     def __repr__(self) -> str:
@@ -155,7 +152,7 @@ class Event:
             if self.fields is None or (known and handled):
                 return
             if not known:
-                self._errors.append(error)
+                self._errors = (*self._errors, error)
                 self.fields["error.count"] = len(self._errors)
             if len(self._errors) == 1 or (not handled and self.fields["exception.handled"]):
                 self.fields["exception.handled"] = handled
@@ -182,6 +179,9 @@ class Event:
                 return False
             self.fields = None
             self.record = fields.copy()
+        self.static: dict[str, Any] = NOTHING
+        self.tail = CLOSE
+        self.line = b""
         self.keys.part(self.record)
         return True
 
@@ -189,7 +189,7 @@ class Event:
         """Let go of everything, so that what a thread still holds is an empty shell."""
         self.record = self.static = NOTHING
         self.line = b""
-        self._errors = []
+        self._errors = ()
         self._spent = None
 
     def _put_parts(self, name: str, value: object) -> None:

@@ -27,24 +27,22 @@ _ENDINGS = """
 """
 # These have to begin a word: `preauthorization` is a step of a payment.
 _PHRASES = """
-    pwd userpwd dbpwd authorization authorisation proxyauthorization basicauth proxyauth httpauth authcode
-    authorizationcode
-    authkey bearer jwt cookie setcookie sessioncookie csrf xsrf sessionkey phpsessid sessid connectsid samlresponse
-    samlassertion clientassertion amzsignature googsignature dbpass smtppass userpass mysqlpass redispass ftppass
-    ldappass
-    adminpass rootpass passwordconfirmation passwordconfirm passwordrepeat passwordagain passwordplain passwordplaintext
-    pincode pinnumber cardpin userpin otp otpcode totp hotp onetimecode mfacode 2facode twofactorcode verificationcode
-    backupcode recoverycode accesscode cardno ccnumber ccnum ccno debitcard cvv cvc cardpan cvvcode cvccode securitycode
-    iban bankaccount ssn socialsecurity socialinsurance decryptionkey masterkey sharedkey hmackey aeskey accountkey
-    deploykey subscriptionkey secretkeybase seedphrase mnemonic connstring connstr dsn
+    pw passwort pwd userpwd dbpwd authorization authorisation proxyauthorization basicauth proxyauth httpauth
+    authheader authcode authorizationcode authkey bearer jwt cookie setcookie sessioncookie csrf xsrf sessionkey
+    phpsessid sessid connectsid samlresponse samlassertion clientassertion amzsignature googsignature dbpass smtppass
+    userpass mysqlpass redispass ftppass ldappass adminpass rootpass passwordconfirmation passwordconfirm
+    passwordrepeat passwordagain passwordplain passwordplaintext pincode pinnumber cardpin userpin otp otpcode totp
+    hotp onetimecode mfacode 2facode twofactorcode verificationcode backupcode recoverycode accesscode cardno ccnumber
+    ccnum ccno debitcard cvv cvc cardpan cvvcode cvccode securitycode iban bankaccount ssn socialsecurity
+    socialinsurance decryptionkey masterkey sharedkey hmackey aeskey accountkey deploykey subscriptionkey
+    secretkeybase seedphrase mnemonic connstring connstr dsn
 """
 _TAILS = "value hash hashed digest header number raw hex pem"
 # Language models count tokens; OpenTelemetry's gen_ai.usage.* and the vendors' own names for that are no secrets.
 _COUNTED = """
     input output prompt completion total max min num n nb avg mean usage used remaining available limit context cached
-    cache
-    cacheread cachecreation reasoning thinking audio image text vision prediction billed generated consumed budget llm
-    maxnew minnew numnew ratelimitreset
+    cache cacheread cachecreation reasoning thinking audio image text vision prediction billed generated consumed
+    budget llm maxnew minnew numnew ratelimitreset
 """
 # RUM's id of a visit in the OpenTelemetry semantic conventions, not the key to a login, which is `session_id`.
 _SAFE = ("session.id",)
@@ -139,7 +137,7 @@ _COLON = rf":(?:(?<=[\"']:)|(?<=[\"'][ \t]:)|(?={_QUOTED})|(?={_MIXED}))"
 _SIGN = re.compile(rf"=(?![=~])>?|{_COLON}")
 _VALUE = re.compile(
     r"""[ \t]*(?:[bBuUrR]?"(?P<double>[^"\\\n]*+(?:\\.[^"\\\n]*+)*+)|[bBuUrR]?'(?P<single>[^'\\\n]*+(?:\\.[^'\\\n]*+)*+)
-    |[bBuUrR]?\\+["'](?P<escaped>[^"'\\\n]*)|(?P<list>\[[^\[\]{}\n]*\])|(?P<number>-?\d[\d.eE+-]*)(?=[\s,)\]}])
+    |[bBuUrR]?\\+["'](?P<escaped>[^"'\\\n]*)|(?P<list>[\[(][^\[\](){}\n]*[\])])|(?P<number>-?\d[\d.eE+-]*)(?=[\s,)\]}])
     |(?:(?i:token|api-?key|key|negotiate|bearer|basic)[ \t]+)?(?P<bare>[^\s"'&;,{][^\s"'&;,]*))""",
     re.DOTALL | re.VERBOSE,
 )

@@ -53,7 +53,7 @@ def plain(value: object, hides: Hides) -> Plain:
     below, a value whose key *hides* is replaced by `HIDDEN`, unless it is None or a bool. Below `DEPTH` levels a
     container becomes `DEEP`; beyond `ITEMS` members one text counts what was left out of its container.
     """
-    return Copy(hides).plain(value, DEPTH)
+    return value if is_plain(value) else Copy(hides).plain(value, DEPTH)  # type: ignore[return-value]
 
 
 def flatten(key: str, value: object, hides: Hides) -> list[tuple[str, Plain]]:
@@ -144,9 +144,9 @@ class Copy:
 
     def spread(self, key: str, value: object, depth: int, fields: dict[str, Plain]) -> None:
         """Put *value* into *fields*: a mapping under dotted keys below *key*, anything else under *key*."""
-        failure = guarded(lambda: self.unfold(key, value, depth, fields), value)
-        if failure is not None:
-            fields[free(key, fields)] = failure
+        leaf = value if is_plain(value) else guarded(lambda: self.unfold(key, value, depth, fields), value)
+        if leaf is not None:
+            fields[free(key, fields)] = leaf  # type: ignore[assignment]
 
     def unfold(self, key: str, value: object, depth: int, fields: dict[str, Plain]) -> Plain:
         """Spread a mapping's members, or return the copy of what is none. It may raise what *value* raises."""
@@ -162,8 +162,9 @@ class Copy:
         for name, member in self.members(pairs, lambda rest: (LEFT_OUT, rest)):
             empty = False
             dotted = f"{key}.{self.name(name)}"
-            if member is not None:
-                self.spread(dotted, self.shown(dotted, member), depth - 1, fields)
+            shown = self.shown(dotted, member)
+            if shown is not None:
+                self.spread(dotted, shown, depth - 1, fields)
         return EMPTY if empty else None
 
     def members(self, read: Reader, marker: Callable[[str], Any]) -> Iterator[Any]:

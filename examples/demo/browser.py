@@ -57,13 +57,17 @@ class Browser:
             status = int(line.recv(100).split()[1])
         self.remember("GET", path, status)
 
+    @property
+    def next_id(self) -> str:
+        return f"{self.name}-{len(self.sent) + 1:03}"
+
     def headers(self) -> dict[str, str]:
         return {
             "Content-Type": "application/json",
             "Cookie": self.cookie,
             "User-Agent": "wideevents-demo",
-            "X-Request-ID": f"{self.name}-{len(self.sent) + 1:03}",
+            "X-Request-ID": self.next_id,
         }
 
     def remember(self, method: str, path: str, status: int, *, quiet: bool = False) -> None:
-        self.sent.append(Sent(f"{self.name}-{len(self.sent) + 1:03}", f"{method} {path}", status, quiet))
+        self.sent.append(Sent(self.next_id, f"{method} {path}", status, quiet))

@@ -85,6 +85,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait(STOP_S)
     except subprocess.TimeoutExpired as error:
         process.kill()
+        process.wait()
         raise DemoError(f"gunicorn did not stop within {STOP_S} s of SIGTERM.") from error
 
 

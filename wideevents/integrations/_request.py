@@ -13,6 +13,7 @@ from wideevents.context import current, variable
 from wideevents.errors import ConfigurationError
 from wideevents.levels import Level
 from wideevents.recorder import note_raised
+from wideevents.redaction import Redaction
 
 REQUEST_ID = "X-Request-ID"
 """The header that an id of a request comes in with, and goes out with on every response."""
@@ -114,9 +115,8 @@ class Request:
             event = recorder.open(head.method, "request")
         else:
             event = recorder.open(head.method, "request", trace_id=trace.trace_id, parent_id=trace.parent_id)
-        asked = head.request_id
         self.event = event
-        self.id = asked if asked and _request_id(asked) else recorder.ids.trace_id()
+        self.id = _checked(head.request_id, recorder.keys.redaction) or recorder.ids.trace_id()
         self.status = 0
         self.route: str | None = None
         self._parameters: Mapping[str, object] | None = None
@@ -148,8 +148,9 @@ class Request:
 
     def adopt(self, request_id: str) -> None:
         """Take the request id that the application itself answers with: it is the one that the client will see."""
-        if self.event.fields is not None and _request_id(request_id):
-            self.id = self.event.fields["http.request.id"] = request_id
+        event = self.event
+        if event.fields is not None and _checked(request_id, event.keys.redaction):
+            self.id = event.fields["http.request.id"] = request_id
 
     def sent(self, size: int) -> None:
         """Count a part of the body, in bytes, that is handed to the server; the last one ends the request."""
@@ -264,6 +265,13 @@ class Request:
         if self._length is not None and (self._sent or 0) >= self._length:
             return True
         return self._head.method == "HEAD" or self.status in BODILESS
+
+
+def _checked(request_id: str | None, redaction: Redaction) -> str | None:
+    """Return an id that may be used: of harmless characters, bounded, and no secret that somebody sent as one."""
+    if request_id and _request_id(request_id) and redaction.text(request_id) is request_id:
+        return request_id
+    return None
 
 
 def _pattern(template: str) -> str:

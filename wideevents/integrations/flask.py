@@ -134,7 +134,7 @@ def _routing(outer: Request, environ: WSGIEnvironment, start_response: StartResp
     return respond
 
 
-def _note_unhandled(app: Flask, exception: BaseException, **_: Any) -> None:
+def _note_unhandled(_: Flask, exception: BaseException, **__: Any) -> None:
     """Note an exception that Flask is about to answer with a 500, or to raise."""
     followed = request.environ.get(KEY)
     if followed is not None:

@@ -8,8 +8,6 @@ import stat
 import sys
 import time
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Lock
 
 from wideevents.errors import ConfigurationError
@@ -36,8 +34,9 @@ class LinesSink:
     def __init__(self, descriptor: int, *, longest: int) -> None:
         self._descriptor = descriptor
         self._torn = False
-        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        self._takes_turns = not regular and longest > getattr(select, "PIPE_BUF", 512)
+        mode = os.fstat(descriptor).st_mode
+        mixes = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        self._takes_turns = mixes and longest > getattr(select, "PIPE_BUF", 512)
         self.renew()
         renew_in_child(self)
 
@@ -64,8 +63,7 @@ class LinesSink:
     def write(self, event: Event) -> None:
         """Write the line; raise `OSError` where it could not be written whole."""
         if self._takes_turns:
-            with self._turn():
-                self._write(event.line)
+            self._write_in_turn(event.line)
         else:
             self._write(event.line)
 
@@ -99,16 +97,15 @@ class LinesSink:
         if left <= 0 or not select.select((), (self._descriptor,), (), left)[1]:
             raise TimeoutError(f"the reader of the lines did not read for {PATIENCE * 1000:.0f} ms")
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Hold the pipe against the threads of this process, and against other processes."""
+    def _write_in_turn(self, line: bytes) -> None:
+        """Write while the pipe is held against the threads of this process, and against other processes."""
         deadline = time.monotonic() + PATIENCE
         if not self._lock.acquire(timeout=PATIENCE):
             raise TimeoutError(f"another thread held the pipe for {PATIENCE * 1000:.0f} ms")
         try:
             locked = self._lock_out_processes(deadline)
             try:
-                yield
+                self._write(line)
             finally:
                 if locked:
                     self._let_processes_in()

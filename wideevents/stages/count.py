@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from wideevents.events import Event
 from wideevents.health import Tally
-from wideevents.levels import Level
 
 
 class Count:
@@ -17,9 +16,10 @@ class Count:
     __slots__ = ("totals",)
 
     def __init__(self) -> None:
-        self.totals: Tally[tuple[str, Level, str]] = Tally()
+        self.totals: Tally[tuple[str, str, str]] = Tally()
 
     def __call__(self, event: Event) -> Event:
         """Count the event."""
-        self.totals.add((event.record["event.kind"], event.level, event.outcome))
+        record = event.record
+        self.totals.add((record["event.kind"], record["level"], record["outcome"]))
         return event

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 import pytest
-from flask.testing import FlaskClient
 
 from examples.flask_app import create_app
 
@@ -14,24 +14,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flask import Flask
-    from werkzeug.test import TestResponse
-
-
-class Browser(FlaskClient):
-    """
-    Read every answer to its end, unless a test asks for less.
-
-    A server does so, and then the event ends; werkzeug's client leaves both to the test.
-    """
-
-    def open(self, *args: Any, buffered: bool = True, **kwargs: Any) -> TestResponse:
-        return super().open(*args, buffered=buffered, **kwargs)
+    from flask.testing import FlaskClient
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Flask:
     """Have a shop in which nothing fails by chance and passwords are hashed fast."""
-    shop = create_app(
+    return create_app(
         {
             "TESTING": True,
             "PROPAGATE_EXCEPTIONS": False,
@@ -41,9 +30,6 @@ def app(tmp_path: Path) -> Flask:
             "RECOMMENDATIONS_FAILURE_RATE": 0.0,
         }
     )
-    shop.test_client_class = Browser
-
-    return shop
 
 
 @pytest.fixture
@@ -71,10 +57,10 @@ def buyer(app: Flask, customer: FlaskClient) -> FlaskClient:
 
 
 def write(app: Flask, sql: str) -> None:
-    with sqlite3.connect(app.config["DATABASE"]) as connection:
+    with closing(sqlite3.connect(app.config["DATABASE"])) as connection, connection:
         connection.execute(sql)
 
 
 def read(app: Flask, sql: str) -> int:
-    with sqlite3.connect(app.config["DATABASE"]) as connection:
+    with closing(sqlite3.connect(app.config["DATABASE"])) as connection:
         return int(connection.execute(sql).fetchone()[0])

@@ -19,7 +19,9 @@ class TestQuietRoutes:
     @pytest.mark.parametrize("path", ["/healthz", "/static/shop.css"])
     def test_leave_no_line(self, client: FlaskClient, wide_events: WideEvents, path: str) -> None:
         """A good answer to a health check is no news."""
-        assert client.get(path).status_code == 200
+        with client.get(path) as response:
+            assert response.status_code == 200
+
         assert wide_events.all() == []
 
     def test_speak_up_when_they_fail(

@@ -24,7 +24,7 @@ class TestMovements:
 
     def test_tells_of_a_reader_who_left(self, customer: FlaskClient, wide_events: WideEvents) -> None:
         """What was not sent is not counted, and nobody is woken for it."""
-        response = customer.get("/reports/movements.csv", buffered=False)
+        response = customer.get("/reports/movements.csv")
         chunks = response.iter_encoded()
         next(chunks)
         next(chunks)

@@ -1,0 +1,51 @@
+# Two commands do everything, from a fresh checkout: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types suite bench clean
+
+help:
+	@echo "make demo   run the example shop under gunicorn, drive requests at it, show what came out"
+	@echo "make test   lint, check the types, run every test with coverage"
+	@echo "make bench  measure what an event costs"
+	@echo "make clean  remove what the others made"
+
+# The stamp is newer than the metadata as soon as the installation has gone through.
+$(VENV)/.installed: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 or newer is missing: install it, or name one with make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
+		|| { echo "The packages could not be installed: see the message of pip above, and check the network"; exit 1; }
+	@touch $@
+
+demo: $(VENV)/.installed
+	@$(BIN)/python -m examples.demo
+
+test: lint types suite
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+# pytest-cov would start after the plugin under test was imported: coverage runs pytest, and not the other way round.
+suite: $(VENV)/.installed
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m tests.bench.flask_request
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache events.jsonl
