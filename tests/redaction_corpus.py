@@ -152,6 +152,8 @@ leaked: «ey·JhbGciOiJkaXIiLCJlbmMiOiJBMTI4Q0JDLUhTMjU2In0..XbC6aNRkLI17abLhxOt
 user pasted «ey·JhbGciOiJkaXIiLCJlbmMiOiJBMTI4Q0JDLUhTMjU2In0..XbC6aNRkLI17abLhxOtLMm.F1F4mufwRLNInqtozMlTMAEsuha1u6Dh7abzWVS1o38fFAa6weI3qRPLk1XCKsXk.m2AWh7c9hEH7abWtP0136U» in chat
 upstream answered 401 for «ey·JhbGciOiJFZERTQSIsIngiOjF9.eyJqdGkiOiI5Iiwic2NvcGUiOiJyZWFkIHdyaXRlIn0.xt3Ykw5DS3G9ufcgBhziIBP9FOnLKGTQj09BBG7svMQ7abB1mokdhPscGW3GtLCRHdflgwRHHHZ4IilO3OJqkd»
 «ey·JhbGciOiJFZERTQSIsIngiOjF9.eyJqdGkiOiI5Iiwic2NvcGUiOiJyZWFkIHdyaXRlIn0.xt3Ykw5DS3G9ufcgBhziIBP9FOnLKGTQj09BBG7svMQ7abB1mokdhPscGW3GtLCRHdflgwRHHHZ4IilO3OJqkd»
+GET /x?q=a%20«gh·p_Hc4Kx1Qv8Zt5Wn2Ly7Rb0Dm3Gf6Js9PaTeUi»
+repr 'line\n«AK·IAQ2WERT5YUIOP3ASD» cut'
 Authorization: Basic «YWxh·ZGRpbjpvcGVuc2VzYW1l»
 sent basic «Ym9i·Omh1bnRlcjI=» upstream
 {'Upstream': 'BASIC «c3Zj·LW9yZGVyczpacTgheA==»'}

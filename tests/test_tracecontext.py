@@ -15,7 +15,7 @@ import pytest
 from wideevents.tracecontext import DRAW, Ids, TraceParent, draw, parse, render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -244,13 +244,6 @@ class TestIds:
         assert len(drawn) == len(set(drawn))
 
 
-def hooks_registered(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
-    """Keep what is registered to run after a fork here, where a test can run it."""
-    hooks: list[Callable[[], None]] = []
-    monkeypatch.setattr(os, "register_at_fork", lambda *, after_in_child: hooks.append(after_in_child), raising=False)
-    return hooks
-
-
 class TestFork:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="only where there is a fork")
     def test_a_child_draws_other_ids_than_its_parent(self) -> None:
@@ -259,13 +252,12 @@ class TestFork:
 
         assert run.stdout.split() == ["600", "600", "0"]
 
-    def test_the_pools_are_emptied_after_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_pools_are_emptied_after_it(self) -> None:
         """What was fetched before the fork is not handed out after it."""
-        hooks = hooks_registered(monkeypatch)
         random = Counting()
         ids = Ids(random)
         ids.span_id(), ids.trace_id()
-        hooks[0]()
+        ids.renew()
         ids.span_id(), ids.trace_id()
 
         assert random.calls == 4
@@ -277,24 +269,16 @@ class TestFork:
         def random(size: int) -> bytes:
             asked.append(size)
             if len(asked) == 1:
-                ids.forget()
+                ids.renew()
             return bytes([len(asked)]) * size
 
         ids = Ids(random)
 
         assert ids.span_id() == "02" * 8
 
-    def test_does_not_keep_ids_alive(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The hook stays registered for ever, and must do nothing for ids that are gone."""
-        hooks = hooks_registered(monkeypatch)
+    def test_does_not_keep_ids_alive(self) -> None:
+        """To be renewed after a fork is no reason to live on."""
         gone = weakref.ref(Ids())
         gc.collect()
-        hooks[0]()
 
         assert gone() is None
-
-    def test_is_not_needed_where_there_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """On Windows ids are drawn without the hook."""
-        monkeypatch.delattr(os, "register_at_fork", raising=False)
-
-        assert len(Ids().span_id()) == 16

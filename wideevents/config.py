@@ -5,7 +5,8 @@ from __future__ import annotations
 import atexit
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any, TypeAlias, TypeVar
 
@@ -36,6 +37,7 @@ class _Process:
     def __init__(self) -> None:
         self.lock = Lock()
         self.recorder: Recorder | None = None
+        self.diverted: tuple[Sink, ...] = ()
 
 
 _process = _Process()
@@ -88,7 +90,7 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
             Redact(redact),
             Encode(limits),
         ),
-        sinks=_sinks(output, limits.max_bytes),
+        sinks=_process.diverted or _sinks(output, limits.max_bytes),
     )
     if threads:
         propagation.install(context.variable)
@@ -102,11 +104,28 @@ def recorder() -> Recorder:
     return _process.recorder or _default()
 
 
-def use(recorder: Recorder | None) -> Recorder | None:
-    """Make *recorder* the one of the process, and return the one that was."""
+def use(recorder: Recorder) -> None:
+    """Make *recorder* the one of the process."""
     with _process.lock:
-        before, _process.recorder = _process.recorder, recorder
-    return before
+        _process.recorder = recorder
+
+
+@contextmanager
+def diverted(sink: Sink) -> Iterator[Recorder]:
+    """
+    Send all events to *sink* instead, for a test; also those of a `configure` that the test itself runs.
+
+    Gives the recorder in use, which has the stages of the one that is configured. At the end all is as it was.
+    """
+    before, sinks = recorder(), _process.diverted
+    pipeline = Pipeline(before.pipeline.stages, (sink,))
+    _process.diverted = (sink,)
+    use(Recorder(pipeline, before.keys, before.clock, before.ids))
+    try:
+        yield recorder()
+    finally:
+        _process.diverted = sinks
+        use(before)
 
 
 def _default() -> Recorder:

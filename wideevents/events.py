@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import RLock
+from _thread import RLock  # what threading.RLock() returns, without the call of a Python function around it
 from typing import TYPE_CHECKING, Any
 
 from wideevents import exceptions, health
@@ -31,8 +31,8 @@ class Event:
 
     There is one mutable object for each transaction, never re-bound, so that every thread and middleware sees the same.
     `fields` takes what is added while the work runs, and is None once the event is sealed. From then on `record` is
-    what the stages see, and `line` what the sinks write; `static` is what every event of the process has, and `tail` its end
-    of the line, encoded once.
+    what the stages see, and `line` what the sinks write; `static` is what every event of the process has, and `tail`
+    its end of the line, encoded once.
     """
 
     __slots__ = (

@@ -9,7 +9,6 @@ from typing import Any
 
 from wideevents import config, context, health
 from wideevents.health import Fault
-from wideevents.pipeline import Pipeline
 from wideevents.recorder import Recorder
 from wideevents.sinks.memory import MemorySink
 
@@ -44,8 +43,9 @@ class WideEvents:
 
     @property
     def in_progress(self) -> list[str]:
-        """The names of the events that have not ended."""
-        return list(self._recorder.in_progress.values())
+        """The names of the events that have not ended; also of those that began before a `configure` in the test."""
+        recorders = {id(recorder): recorder for recorder in (self._recorder, config.recorder())}.values()
+        return [name for recorder in recorders for name in recorder.in_progress.values()]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self._sink.events)
@@ -74,26 +74,22 @@ def capture() -> Iterator[WideEvents]:
 
     Raise `AssertionError` at its end for an event that was left open and for a field that was added outside any event.
     """
-    configured = config.recorder()
     sink = MemorySink()
-    recorder = Recorder(
-        Pipeline(configured.pipeline.stages, (sink,)), configured.keys, configured.clock, configured.ids
-    )
-    before = config.use(recorder)
     missed = health.faults.counts().get(Fault.NO_EVENT, 0)
     outside = context.variable.get()
     context.variable.set(None)
-    try:
-        yield WideEvents(sink, recorder)
-    finally:
-        context.variable.set(outside)
-        config.use(before)
-    _fail_if_open(recorder)
+    with config.diverted(sink) as recorder:
+        events = WideEvents(sink, recorder)
+        try:
+            yield events
+        finally:
+            context.variable.set(outside)
+        names = events.in_progress
+    _fail_if_open(names)
     _fail_if_missed(health.faults.counts().get(Fault.NO_EVENT, 0) - missed)
 
 
-def _fail_if_open(recorder: Recorder) -> None:
-    names = list(recorder.in_progress.values())
+def _fail_if_open(names: list[str]) -> None:
     if names:
         raise AssertionError(
             f"left open: {', '.join(names)}. An event ends with its block, a request when its response is closed: "

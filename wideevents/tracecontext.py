@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias
+
+from wideevents.forks import renew_in_child
 
 Random: TypeAlias = Callable[[int], bytes]
 
@@ -74,9 +74,8 @@ class Ids:
 
     def __init__(self, random: Random = os.urandom) -> None:
         self._random = random
-        self.forget()
-        if hasattr(os, "register_at_fork"):  # not on Windows
-            os.register_at_fork(after_in_child=partial(forget_if_alive, weakref.ref(self)))
+        self.renew()
+        renew_in_child(self)
 
     def trace_id(self) -> str:
         """Return 32 hex digits."""
@@ -94,18 +93,11 @@ class Ids:
             except IndexError:
                 self._spans.extend(draw(self._random, SPAN_BYTES))
 
-    def forget(self) -> None:
+    def renew(self) -> None:
         """Throw away what was fetched: in a forked child it is its parent's."""
         # New lists: a refill that the fork interrupted goes into the old ones, which nobody reads in the child.
         self._traces: list[str] = []
         self._spans: list[str] = []
-
-
-def forget_if_alive(ids: weakref.ref[Ids]) -> None:
-    """Empty the pools of *ids*. What is called after a fork stays registered for ever, so it must hold nothing."""
-    alive = ids()
-    if alive is not None:
-        alive.forget()
 
 
 def draw(random: Random, size: int) -> list[str]:

@@ -1,0 +1,188 @@
+"""What all tests share: a clean process before and after each, and a recorder whose time and ids are known."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+import wideevents
+from tests.strict import parse_line
+from wideevents import config, context, health, propagation
+from wideevents.keys import Keys
+from wideevents.pipeline import Pipeline
+from wideevents.recorder import Clock, Recorder
+from wideevents.redaction import Redaction
+from wideevents.sinks.memory import MemorySink
+from wideevents.tracecontext import Ids
+
+settings.register_profile("tests", deadline=None, print_blob=True)
+settings.load_profile("tests")
+
+ENVIRONMENT = (
+    "GIT_COMMIT",
+    "LOG_LEVEL",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SERVICE_NAME",
+    "WIDEEVENTS_OUTPUT",
+)
+"""What the process is configured by; the tests begin without it."""
+
+
+class FakeClock:
+    """
+    Stand still until `advance` is called.
+
+    It begins at 2026-01-02T03:04:05.678901Z.
+    """
+
+    def __init__(self) -> None:
+        self.nanoseconds = 1_000_000_000
+        self.seconds = 1_767_323_045.678901
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.nanoseconds += round(seconds * 1_000_000_000)
+        self.seconds += seconds
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return self.seconds
+
+    def monotonic(self) -> int:
+        """Return nanoseconds since some day."""
+        return self.nanoseconds
+
+
+class FixedIds(Ids):
+    """Number the ids in the order in which they are drawn: ...01, ...02."""
+
+    __slots__ = ("spans", "traces")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spans = self.traces = 0
+
+    def span_id(self) -> str:
+        """Return 16 hex digits."""
+        self.spans += 1
+        return f"{self.spans:016x}"
+
+    def trace_id(self) -> str:
+        """Return 32 hex digits."""
+        self.traces += 1
+        return f"{self.traces:032x}"
+
+
+@dataclass
+class Written:
+    """Read what was written, strictly: every line is checked against the whole contract."""
+
+    sink: MemorySink = field(default_factory=MemorySink)
+
+    def all(self) -> list[dict[str, Any]]:
+        """Return the events, in the order in which they ended."""
+        return [parse_line(line) for line in self.sink.lines]
+
+    def one(self) -> dict[str, Any]:
+        """Return the only event."""
+        (event,) = self.all()
+        return event
+
+    def last(self) -> dict[str, Any]:
+        """Return the event that ended last."""
+        return self.all()[-1]
+
+    def named(self, name: str) -> dict[str, Any]:
+        """Return the only event called *name*."""
+        (event,) = [each for each in self.all() if each["event.name"] == name]
+        return event
+
+
+def state() -> dict[str, object]:
+    """Return what a test has to leave as it found it."""
+    return {
+        "the event in progress": context.variable.get(),
+        "the recorder": config.recorder(),
+        "the events open": dict(config.recorder().in_progress),
+        "Thread.start": layers(Thread.start),
+        "ThreadPoolExecutor.submit": layers(ThreadPoolExecutor.submit),
+    }
+
+
+def layers(function: Any) -> list[str]:
+    """Return the name of the module of each function that *function* wraps, itself first."""
+    found = [function.__code__.co_filename]
+    while function is not inspect.unwrap(function):
+        function = function.__wrapped__
+        found.append(function.__code__.co_filename)
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _configured_process() -> Iterator[None]:
+    """Configure the process once, without what stands in the environment, and write nowhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ENVIRONMENT:
+            patch.delenv(name, raising=False)
+        wideevents.configure(service="tests", output=MemorySink())
+        yield
+        propagation.uninstall()
+        config.use(None)
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_behind(_configured_process: None) -> Iterator[None]:
+    """Fail a test that leaves an event open, or the process configured differently; begin with no faults counted."""
+    health.forget()
+    before = state()
+    yield
+    after = state()
+    context.variable.set(None)
+    config.use(before["the recorder"])  # type: ignore[arg-type]
+    config.recorder().in_progress.clear()
+    propagation.install(context.variable)
+    assert after == before, f"the test left something behind: {after} instead of {before}"
+
+
+@pytest.fixture
+def reconfigurable() -> Iterator[None]:
+    """Let a test call `configure()` as it likes; what was configured before serves again afterwards."""
+    before = config.recorder()
+    yield
+    config.use(before)
+    propagation.install(context.variable)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Give the clock of `recorder`."""
+    return FakeClock()
+
+
+@pytest.fixture
+def written() -> Written:
+    """Give what `recorder` wrote, parsed strictly."""
+    return Written()
+
+
+@pytest.fixture
+def recorder(clock: FakeClock, written: Written) -> Iterator[Recorder]:
+    """Make a recorder with the stages of the default pipeline, a clock that stands still and known ids that of the process."""
+    stages = config.recorder().pipeline.stages
+    made = Recorder(
+        Pipeline(stages, (written.sink,)),
+        Keys(Redaction()),
+        Clock(clock.now, clock.monotonic),
+        FixedIds(),
+    )
+    before = config.use(made)
+    yield made
+    assert made.in_progress == {}, f"left open: {made.in_progress}"
+    config.use(before)
