@@ -87,7 +87,7 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
             Gate(_level(level)),
             Enrich(resource.describe(described, os.environ)),
             *_functions(stages),
-            Redact(redact),
+            Redact(redact, limits.max_bytes),
             Encode(limits),
         ),
         sinks=_process.diverted or _sinks(output, limits.max_bytes),

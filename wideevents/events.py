@@ -22,7 +22,7 @@ INT64 = 2**63 - 1
 LIST_LIMIT = 1_000
 
 NOTHING: dict[str, Any] = {}
-CLOSE = b"}"
+CLOSE = b"}\n"
 
 
 class Event:
@@ -115,7 +115,7 @@ class Event:
     def append(self, key: object, value: object) -> None:
         """Let the list under *key* grow by *value*; a field that is no list yet becomes the first item of one."""
         name, hidden, _ = self.keys.judge(key)
-        item = MARKER if hidden else self._guarded(plain(value, self.keys.hides))
+        item = MARKER if hidden else self._guarded(plain(value, self.keys.redaction.hides))
         with self._lock:
             if self.fields is not None:
                 items = self.fields.setdefault(name, [])
@@ -193,7 +193,7 @@ class Event:
         self._spent = None
 
     def _put_parts(self, name: str, value: object) -> None:
-        for key, part in flatten(name, value, self.keys.hides):
+        for key, part in flatten(name, value, self.keys.redaction.hides):
             verdict = self.keys.judge(key)
             secret = verdict.hidden and part is not None and type(part) is not bool
             self._store(verdict.name, MARKER if secret else self._guarded(part))

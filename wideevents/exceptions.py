@@ -6,6 +6,7 @@ import traceback
 
 from wideevents.values import guarded, text
 
+NEWLINE = "\n"
 STACK_LENGTH = 32_768
 """Characters of a traceback that are kept in memory; its ends say more than its middle."""
 
@@ -42,4 +43,5 @@ def stacktrace(error: BaseException) -> str:
     if len(lines) <= STACK_LENGTH:
         return lines
     half = STACK_LENGTH // 2
-    return f"{lines[:half]}\n  ...\n{lines[-half:]}"
+    # Cut between lines: half a secret would not be recognised as one.
+    return f"{lines[:half].rpartition(NEWLINE)[0]}\n  ...\n{lines[-half:].partition(NEWLINE)[2]}"

@@ -29,13 +29,12 @@ class Keys:
     `plain` holds the keys that need no care at all: finding a key there is the one look-up of the hot path.
     """
 
-    __slots__ = ("_branches", "_crossed", "_hidden", "_names", "_verdicts", "plain", "redaction")
+    __slots__ = ("_branches", "_crossed", "_names", "_verdicts", "plain", "redaction")
 
     def __init__(self, redaction: Redaction) -> None:
         self.redaction = redaction
         self.plain: set[str] = set()
         self._verdicts: dict[str, Verdict] = {}
-        self._hidden: dict[str, bool] = {}
         self._names: set[str] = set(fields.NAMES)
         self._branches = {branch for name in fields.NAMES for branch in fields.ancestors(name)}
         self._crossed: set[str] = set()
@@ -45,15 +44,6 @@ class Keys:
         name = key if type(key) is str else text(key)
         verdict = self._verdicts.get(name)
         return verdict if verdict is not None else self._first_verdict(name)
-
-    def hides(self, key: str) -> bool:
-        """Tell whether the value under *key* is a secret, by the name of the key alone."""
-        hidden = self._hidden.get(key)
-        if hidden is None:
-            hidden = self.redaction.hides(key)
-            if len(self._hidden) < KNOWN_LIMIT:
-                self._hidden[key] = hidden
-        return hidden
 
     def part(self, record: dict[str, object]) -> None:
         """
@@ -74,7 +64,7 @@ class Keys:
     def _first_verdict(self, key: str) -> Verdict:
         name = _tidy(key)
         reserved = fields.reserved(name)
-        verdict = Verdict(fields.USER_FIELDS + name if reserved else name, self.hides(name), reserved)
+        verdict = Verdict(fields.USER_FIELDS + name if reserved else name, self.redaction.hides(name), reserved)
         if len(self._verdicts) < KNOWN_LIMIT:
             self._remember(key, verdict)
         return verdict

@@ -146,7 +146,7 @@ _HARMLESS = re.compile(r"(?i:none|null|nil|true|false|undefined)?[)\]}>.:]*|\*+|
 
 def _hints() -> Iterator[str]:
     """
-    Name what every secret contains, each beginning with a character that clean text seldom has.
+    Name what every secret that tells itself contains, each beginning with a character that clean text seldom has.
 
     `re` skips quickly to such characters only if all alternatives begin with a plain one, hence the looks behind.
     """
@@ -154,7 +154,7 @@ def _hints() -> Iterator[str]:
     yield r"-----BEGIN"
     yield r"b(?i:earer|asic)[\s:=%]"
     yield r"B(?i:earer|asic)[\s:=%]"
-    yield rf":(?=AA|//(?:hooks\.slack|discord))|{_USERINFO}|{_COLON}|="
+    yield rf":(?=AA|//(?:hooks\.slack|discord))|{_USERINFO}"
     yield from (rf"{digit}\d\d\d[ -]?\d\d(?:[ -]?\d){{7}}" for digit in "23456")
     for last, prefixes in groupby(sorted(_PREFIXES, key=lambda prefix: prefix[-1]), key=lambda prefix: prefix[-1]):
         group = list(prefixes)
@@ -164,6 +164,9 @@ def _hints() -> Iterator[str]:
 
 
 _suspicious = re.compile("|".join(_hints())).search
+
+_SHORT = 8  # characters; no secret that can be told by its value alone is as short
+_KNOWN = 4_096  # verdicts on names that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,7 @@ class Redaction:
     keys: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     safe: tuple[str, ...] = ()
+    _verdicts: dict[str, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
     _named: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _patterns: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
     _safe: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -194,13 +198,21 @@ class Redaction:
         object.__setattr__(self, "_patterns", tuple(_compiled(value) for value in self.values))
         object.__setattr__(self, "_safe", frozenset(_plain(key) for key in (*_SAFE, *self.safe)))
 
+    @property
+    def short(self) -> int:
+        """The length in characters up to which a text need not be looked at; the user's own patterns may be short."""
+        return 0 if self.values else _SHORT
+
     def hides(self, key: str) -> bool:
         """
         Tell whether the value of *key* is a secret, by the words that the key ends in.
 
         The whole key is read, and not its last segment alone: a mapping `card` with a `number` becomes `card.number`.
         """
-        return _plain(key) not in self._safe and self._ends_secretly(key)
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = self._remember(key, _plain(key) not in self._safe and self._ends_secretly(key))
+        return verdict
 
     def text(self, text: str) -> str:
         """
@@ -208,10 +220,11 @@ class Redaction:
 
         What one mark uncovers is looked at again, so that a text that went through twice is as after once.
         """
-        if _suspicious(text) is None and not self._patterns:
+        shaped = bool(self._patterns) or _suspicious(text) is not None
+        if not shaped and "=" not in text and ":" not in text:
             return text
 
-        while (masked := _masked(text, self._spans(text))) != text:
+        while (masked := _masked(text, self._spans(text) if shaped else self._assigned(text))) != text:
             text = masked
 
         return text
@@ -223,10 +236,11 @@ class Redaction:
         Names and values are decoded to be judged (WHATWG URL, application/x-www-form-urlencoded), also when they were
         encoded twice; what is clean stays as it was sent, and the same object is returned if all of it is.
         """
-        parts = re.split(r"(&|;(?=[^&;=]*=))", query)
-        parts[::2] = [self._parameter(part) for part in parts[::2]]
-        masked = "".join(parts)
-        return query if masked == query else masked
+        parts = re.split(r"(&|;(?=[^&;=]*=))", query) if ";" in query else query.split("&")
+        between = 2 if ";" in query else 1
+        shown = parts.copy()
+        shown[::between] = map(self._parameter, parts[::between])
+        return query if shown == parts else ("" if between == 2 else "&").join(shown)
 
     def path(self, path: str, parameters: Mapping[str, object]) -> str:
         """Return *path*, a URL's path, without the values of those route *parameters* whose names are secret."""
@@ -238,13 +252,28 @@ class Redaction:
 
     def _parameter(self, part: str) -> str:
         name, _, value = part.partition("=")
-        decoded = _decoded(name)
-        if value and (decoded.casefold() in _IN_QUERIES or self.hides(decoded)):
+        if value and self._hides_parameter(name):
             return f"{name}={MARKER}"
+
+        if len(value) <= self.short >= len(name):
+            return part
 
         decoded = _decoded(part)
         shown = self.text(decoded)
         return part if shown is decoded else quote_plus(shown, safe="=[]:/@,", errors="replace")
+
+    def _hides_parameter(self, name: str) -> bool:
+        verdict = self._verdicts.get(f"?{name}")
+        if verdict is None:
+            decoded = _decoded(name)
+            verdict = self._remember(f"?{name}", decoded.casefold() in _IN_QUERIES or self.hides(decoded))
+        return verdict
+
+    def _remember(self, key: str, verdict: bool) -> bool:
+        if len(self._verdicts) >= _KNOWN:
+            self._verdicts.clear()
+        self._verdicts[key] = verdict
+        return verdict
 
     def _ends_secretly(self, key: str) -> bool:
         words = _words(key)[-12:]
@@ -280,7 +309,7 @@ class Redaction:
     def _names(self, before: str) -> bool:
         """Judge the name that *before* ends in: one word for the safe list, with spaces for `card number=`."""
         phrase = re.split(r"[^\w.\[\] -]+", before.rstrip(" \t\"'\\:"))[-1]
-        return _plain(phrase.rpartition(" ")[2]) not in self._safe and self._ends_secretly(phrase)
+        return self.hides(phrase) and _plain(phrase.rpartition(" ")[2]) not in self._safe
 
 
 def _texts(setting: str, entries: object) -> tuple[str, ...]:
@@ -354,6 +383,9 @@ def _passes_luhn(card: str) -> bool:
 
 def _decoded(text: str) -> str:
     """Undo percent-encoding up to three times, as deep as redirects are nested in practice."""
+    if "%" not in text and "+" not in text:
+        return text
+
     text = unquote_plus(text)
     for _ in range(2):
         text = unquote(text)

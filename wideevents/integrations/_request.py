@@ -243,13 +243,13 @@ class Request:
                 fields["http.response.streamed"] = True
 
     def _name(self, fields: dict[str, Any]) -> None:
-        route, parameters, keys = self.route, self._parameters, self.event.keys
+        route, parameters, redaction = self.route, self._parameters, self.event.keys.redaction
         if route is None:
             return
         fields["http.route"] = route
         fields["event.name"] = f"{fields['http.request.method']} {route}"
-        if parameters and any(map(keys.hides, parameters)):
-            fields["url.path"] = keys.redaction.path(self._head.path, parameters)
+        if parameters and any(map(redaction.hides, parameters)):
+            fields["url.path"] = redaction.path(self._head.path, parameters)
 
     def _quieten(self) -> None:
         event = self.event

@@ -125,7 +125,7 @@ def _look(headers: list[tuple[str, str]]) -> tuple[str | None, int | None]:
 def _followed(body: Iterable[bytes], request: Request, file_wrapper: Any) -> Iterable[bytes]:
     if isinstance(file_wrapper, type) and isinstance(body, file_wrapper) and _hand_over(body, request):
         return body
-    if isinstance(body, list | tuple):
+    if type(body) is list or type(body) is tuple:
         request.measured(sum(map(len, body)))
     return (_SizedBody if hasattr(body, "__len__") else _Body)(body, request)
 
@@ -171,6 +171,8 @@ class _Body:
 
     def __next__(self) -> bytes:
         request = self._request
+        if request.event.fields is None:  # the last byte was out before
+            return next(self._parts)
         outside = variable.get()
         variable.set(request.event)
         try:

@@ -52,11 +52,11 @@ class Encode:
     def __call__(self, event: Event) -> Event:
         """Encode the event, and encode it again if it had to be trimmed."""
         record = event.record
-        event.line = line = b"%b%b\n" % (encode(record)[:-1], event.tail)
+        event.line = line = encode(record)[:-1] + event.tail
         if len(line) > self._careful or len(record) > self._limits.max_fields:
-            cut = _Trimmer(record, self._limits, len(event.tail) + 1).trim()
+            cut = _Trimmer(record, self._limits, len(event.tail)).trim()
             if cut:
-                event.line = b"%b%b\n" % (encode(record)[:-1], event.tail)
+                event.line = encode(record)[:-1] + event.tail
         return event
 
 

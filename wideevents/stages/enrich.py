@@ -47,5 +47,5 @@ class Enrich:
 
     def _identify(self, started: float) -> None:
         static = resource.identify(self._resource)
-        self._process = (static, b"," + encode(static)[1:])
+        self._process = (static, b"," + encode(static)[1:] + b"\n")
         self._started = started

@@ -7,11 +7,8 @@ from typing import Any
 from wideevents.events import Event
 from wideevents.redaction import Redaction
 
-SHORT = 8
-"""No secret that can be told by its value alone is as short as this."""
-
-OURS = frozenset({"event.id", "trace.id", "parent.id", "http.request.id"})
-"""Ids that we drew or checked ourselves: they are new every time, and hold nothing."""
+SETTLED = frozenset({"event.id", "trace.id", "parent.id", "http.request.id", "url.query"})
+"""Fields that were drawn, checked or redacted where they were made; they are new every time."""
 
 KNOWN_LIMIT = 2_048
 KNOWN_LENGTH = 256
@@ -25,29 +22,34 @@ class Redact:
     Keys were judged when their fields were added.
     """
 
-    __slots__ = ("_clean", "_redaction")
+    __slots__ = ("_clean", "_longest", "_redaction", "_short")
 
     essential = True
 
-    def __init__(self, redaction: Redaction) -> None:
+    def __init__(self, redaction: Redaction, longest: int) -> None:
+        """Take the length of a line in bytes: what of a text lies beyond it will be cut, and need not be looked at."""
         self._redaction = redaction
+        self._short = redaction.short
+        self._longest = longest
         self._clean: set[str] = set()
 
     def __call__(self, event: Event) -> Event:
         """Redact every text of the record, in place."""
-        record = event.record
-        clean = self._clean
-        for name, value in record.items():
-            kind = type(value)
-            if kind is str:
-                if len(value) > SHORT and value not in clean and name not in OURS:
-                    record[name] = self._text(value)
-            elif kind is list:
-                record[name] = self._nested(value)
+        record, clean, short = event.record, self._clean, self._short
+        unknown = [
+            (name, value)
+            for name, value in record.items()
+            if type(value) is list
+            or (type(value) is str and len(value) > short and value not in clean and name not in SETTLED)
+        ]
+        for name, value in unknown:
+            record[name] = self._nested(value)
         return event
 
     def _text(self, text: str) -> str:
-        redacted = self._redaction.text(text)
+        if len(text) <= self._short:
+            return text
+        redacted = self._redaction.text(text if len(text) <= self._longest else text[: self._longest])
         if redacted is text and len(text) <= KNOWN_LENGTH:
             if len(self._clean) >= KNOWN_LIMIT:
                 self._clean.clear()
