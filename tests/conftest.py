@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+import json
+import os
+import select
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -14,7 +20,7 @@ from hypothesis import settings
 
 import wideevents
 from tests.strict import parse_line
-from wideevents import config, context, health, propagation
+from wideevents import config, context, health, propagation, resource
 from wideevents.keys import Keys
 from wideevents.pipeline import Pipeline
 from wideevents.recorder import Clock, Recorder
@@ -26,13 +32,16 @@ settings.register_profile("tests", deadline=None, print_blob=True)
 settings.load_profile("tests")
 
 ENVIRONMENT = (
-    "GIT_COMMIT",
+    *resource.REVISIONS,
     "LOG_LEVEL",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SERVICE_NAME",
     "WIDEEVENTS_OUTPUT",
 )
 """What the process is configured by; the tests begin without it."""
+
+PATIENCE = 10.0
+"""Seconds after which a thread or a child is stuck, and not slow."""
 
 
 class FakeClock:
@@ -97,7 +106,7 @@ class Written:
 
     def last(self) -> dict[str, Any]:
         """Return the event that ended last."""
-        return self.all()[-1]
+        return parse_line(self.sink.lines[-1])
 
     def named(self, name: str) -> dict[str, Any]:
         """Return the only event called *name*."""
@@ -134,7 +143,6 @@ def _configured_process() -> Iterator[None]:
         wideevents.configure(service="tests", output=MemorySink())
         yield
         propagation.uninstall()
-        config.use(None)
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +156,8 @@ def _leaves_nothing_behind(_configured_process: None) -> Iterator[None]:
     config.use(before["the recorder"])  # type: ignore[arg-type]
     config.recorder().in_progress.clear()
     propagation.install(context.variable)
-    assert after == before, f"the test left something behind: {after} instead of {before}"
+    left = {name: value for name, value in after.items() if value is not before[name] and value != before[name]}
+    assert left == {}, f"the test left something behind: {left}"
 
 
 @pytest.fixture
@@ -174,7 +183,7 @@ def written() -> Written:
 
 @pytest.fixture
 def recorder(clock: FakeClock, written: Written) -> Iterator[Recorder]:
-    """Make a recorder with the stages of the default pipeline, a clock that stands still and known ids that of the process."""
+    """Make the recorder of the process one with the default stages, a clock that stands still, and known ids."""
     stages = config.recorder().pipeline.stages
     made = Recorder(
         Pipeline(stages, (written.sink,)),
@@ -182,7 +191,64 @@ def recorder(clock: FakeClock, written: Written) -> Iterator[Recorder]:
         Clock(clock.now, clock.monotonic),
         FixedIds(),
     )
-    before = config.use(made)
+    before = config.recorder()
+    config.use(made)
     yield made
     assert made.in_progress == {}, f"left open: {made.in_progress}"
     config.use(before)
+
+
+@pytest.fixture
+def eager_switching() -> Iterator[None]:
+    """Let Python switch between threads as often as it can, so that what is not exact is seen."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def at_once(*works: Callable[[], object]) -> list[object]:
+    """Run every one of *works* in a thread of its own, all beginning at the same time; return what they returned."""
+    barrier = Barrier(len(works))
+    results: list[object] = [None] * len(works)
+    raised: list[BaseException] = []
+
+    def run(position: int, work: Callable[[], object]) -> None:
+        barrier.wait(PATIENCE)
+        try:
+            results[position] = work()
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [Thread(target=run, args=pair, daemon=True) for pair in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert raised == [], f"raised in a thread: {raised}"
+    assert [thread for thread in threads if thread.is_alive()] == [], "a thread is stuck"
+    return results
+
+
+def in_child(work: Callable[[], object]) -> Any:
+    """Run *work* in a forked child, and return what it returned, by way of JSON."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        # Python 3.12 warns of a fork beside threads, after it: raised in the parent, it would leave the child running.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, json.dumps(work()).encode())
+        except BaseException as error:
+            os.write(writing, json.dumps(f"raised {type(error).__name__}").encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    try:
+        if not select.select([reading], [], [], PATIENCE)[0]:
+            os.kill(child, signal.SIGKILL)
+        return json.loads(os.read(reading, 65_536) or b'"stuck"')
+    finally:
+        os.close(reading)
+        os.waitpid(child, 0)

@@ -25,9 +25,9 @@ def parse_line(line: bytes, max_bytes: int = 16_000) -> dict[str, Any]:
     """
     Return the fields of *line*; raise `AssertionError`, which says what is wrong, unless it keeps the whole contract.
 
-    One line of valid UTF-8 and of JSON as RFC 8259 has it, at most *max_bytes* long, its newline included; no key twice;
-    finite numbers, integers within 64 bits signed; no null and no nested object at the top; our own fields of their
-    types; no scalar `a` beside `a.b`.
+    One line of valid UTF-8 and of JSON as RFC 8259 has it, at most *max_bytes* long, its newline included; no key
+    twice; finite numbers, integers within 64 bits signed; no null and no nested object at the top; our own fields of
+    their types; no scalar `a` beside `a.b`.
     """
     assert isinstance(line, bytes), f"a line is bytes, not {type(line).__name__}"
     assert line.endswith(b"\n"), f"no newline at the end: {line[-80:]!r}"

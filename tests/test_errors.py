@@ -33,7 +33,7 @@ class TestWording:
         """A person reads one sentence and knows what to change, where, and into what."""
         refusal = ConfigurationError.of("limits.max_bytes", 12, "at least 2048")
 
-        assert "limits.max_bytes=12 cannot be used: it must be at least 2048." == str(refusal)
+        assert str(refusal) == "limits.max_bytes=12 cannot be used: it must be at least 2048."
 
     def test_a_refusal_shows_the_value_as_python_writes_it(self) -> None:
         """An empty text and a number in quotes can be told from nothing and from a number."""

@@ -46,49 +46,49 @@ class TestDescribe:
         """What a person wrote in code was meant for this service; the environment may be meant for several."""
         environ = {"OTEL_SERVICE_NAME": "from-environment"}
 
-        assert "from-code" == describe({"service.name": "from-code"}, environ, tmp_path)["service.name"]
-        assert "from-environment" == describe({"service.name": None}, environ, tmp_path)["service.name"]
+        assert describe({"service.name": "from-code"}, environ, tmp_path)["service.name"] == "from-code"
+        assert describe({"service.name": None}, environ, tmp_path)["service.name"] == "from-environment"
 
     def test_the_service_name_goes_before_the_resource_attributes(self, tmp_path: Path) -> None:
         """OpenTelemetry: OTEL_SERVICE_NAME takes precedence over service.name in OTEL_RESOURCE_ATTRIBUTES."""
         environ = {"OTEL_SERVICE_NAME": "name", "OTEL_RESOURCE_ATTRIBUTES": "service.name=attribute"}
 
-        assert "name" == describe(NONE_GIVEN, environ, tmp_path)["service.name"]
+        assert describe(NONE_GIVEN, environ, tmp_path)["service.name"] == "name"
         del environ["OTEL_SERVICE_NAME"]
-        assert "attribute" == describe(NONE_GIVEN, environ, tmp_path)["service.name"]
+        assert describe(NONE_GIVEN, environ, tmp_path)["service.name"] == "attribute"
 
     def test_an_empty_variable_says_nothing(self, tmp_path: Path) -> None:
         """A deployment that sets a variable to nothing has not named its service the empty text."""
         environ = {"OTEL_SERVICE_NAME": "", "GIT_COMMIT": "", "OTEL_RESOURCE_ATTRIBUTES": ""}
         described = describe(NONE_GIVEN, environ, tmp_path)
 
-        assert "unknown_service" == described["service.name"]
+        assert described["service.name"] == "unknown_service"
         assert "vcs.ref.head.revision" not in described
 
     def test_every_value_is_bounded(self, tmp_path: Path) -> None:
         """These fields stand on every line, so that none of them may grow."""
         described = describe({"owner.team": "x" * 1_000}, {"OTEL_SERVICE_NAME": "y" * 1_000}, tmp_path)
 
-        assert VALUE_LENGTH == max(map(len, described.values()))
+        assert max(map(len, described.values())) == VALUE_LENGTH
 
     @pytest.mark.parametrize("variable", REVISIONS)
     def test_the_commit_is_read_where_builders_leave_it(self, variable: str, tmp_path: Path) -> None:
         """A container has no .git, but its builder has said what is in it."""
         described = describe(NONE_GIVEN, {variable: COMMIT}, tmp_path)
 
-        assert COMMIT == described["vcs.ref.head.revision"]
+        assert described["vcs.ref.head.revision"] == COMMIT
 
     def test_a_builders_commit_goes_before_the_checkout(self, tmp_path: Path) -> None:
         """What was built is known better by the builder than by a .git that came along."""
         checkout(tmp_path, OTHER)
 
-        assert COMMIT == describe(NONE_GIVEN, {"GIT_COMMIT": COMMIT}, tmp_path)["vcs.ref.head.revision"]
+        assert describe(NONE_GIVEN, {"GIT_COMMIT": COMMIT}, tmp_path)["vcs.ref.head.revision"] == COMMIT
 
     def test_a_resource_attribute_goes_before_a_builders_commit(self, tmp_path: Path) -> None:
         """OpenTelemetry's own variable names the field itself; the others have to be guessed at."""
         environ = {"GIT_COMMIT": OTHER, "OTEL_RESOURCE_ATTRIBUTES": f"vcs.ref.head.revision={COMMIT}"}
 
-        assert COMMIT == describe(NONE_GIVEN, environ, tmp_path)["vcs.ref.head.revision"]
+        assert describe(NONE_GIVEN, environ, tmp_path)["vcs.ref.head.revision"] == COMMIT
 
     def test_the_working_folder_is_where_the_checkout_is_looked_for(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -96,7 +96,7 @@ class TestDescribe:
         """A service that is started from its checkout needs no setting."""
         monkeypatch.chdir(checkout(tmp_path, COMMIT))
 
-        assert COMMIT == describe(NONE_GIVEN, {})["vcs.ref.head.revision"]
+        assert describe(NONE_GIVEN, {})["vcs.ref.head.revision"] == COMMIT
 
     def test_a_working_folder_that_is_gone_does_not_stop_the_service(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -120,24 +120,24 @@ class TestAttributes:
 
     def test_values_are_percent_decoded(self) -> None:
         """The specification encodes a comma and an equals sign in a value, as W3C Baggage does."""
-        assert {"service.version": "1,2=ä"} == attributes("service.version=1%2C2%3D%C3%A4")
+        assert attributes("service.version=1%2C2%3D%C3%A4") == {"service.version": "1,2=ä"}
 
     def test_what_other_tools_put_there_is_left_out(self) -> None:
         """The variable is shared: a name that is not ours must not appear on every line."""
-        assert {} == attributes("cloud.region=eu-1,k8s.pod.name=shop-7")
+        assert attributes("cloud.region=eu-1,k8s.pod.name=shop-7") == {}
 
     @pytest.mark.parametrize("text", ["", ",", "=", "service.name", "service.name=", "=x", " , = ,"])
     def test_what_is_malformed_is_left_out(self, text: str) -> None:
         """A broken variable costs its own fields, and not the start of the service."""
-        assert {} == attributes(text)
+        assert attributes(text) == {}
 
     def test_a_good_pair_survives_a_broken_one(self) -> None:
         """One mistake in the variable does not take the rest of it."""
-        assert {"service.name": "shop"} == attributes("service.version,service.name=shop,,=")
+        assert attributes("service.version,service.name=shop,,=") == {"service.name": "shop"}
 
     def test_a_value_keeps_its_equals_signs(self) -> None:
         """Only the first one parts the name from the value."""
-        assert {"service.version": "a=b"} == attributes("service.version=a=b")
+        assert attributes("service.version=a=b") == {"service.version": "a=b"}
 
 
 class TestIdentify:
@@ -151,7 +151,7 @@ class TestIdentify:
 
     def test_an_instance_id_that_was_given_stays(self) -> None:
         """A platform that knows the id of an instance knows it better."""
-        assert "pod-7" == identify({"service.instance.id": "pod-7"})["service.instance.id"]
+        assert identify({"service.instance.id": "pod-7"})["service.instance.id"] == "pod-7"
 
     def test_nobody_can_give_another_pid(self) -> None:
         """The pid is a fact."""
@@ -161,23 +161,27 @@ class TestIdentify:
 class TestRevision:
     def test_a_branch_is_followed_to_its_commit(self, tmp_path: Path) -> None:
         """HEAD usually names a branch, whose file holds the commit."""
-        assert COMMIT == revision(checkout(tmp_path, "ref: refs/heads/main", main=COMMIT))
+        assert revision(checkout(tmp_path, "ref: refs/heads/main", main=COMMIT)) == COMMIT
 
     def test_a_detached_head_is_the_commit(self, tmp_path: Path) -> None:
         """A build server checks out a commit, not a branch."""
-        assert COMMIT == revision(checkout(tmp_path, COMMIT))
+        assert revision(checkout(tmp_path, COMMIT)) == COMMIT
 
     def test_a_packed_reference_is_found(self, tmp_path: Path) -> None:
         """`git gc` moves branches into one file, and a fresh clone has them only there."""
         checkout(tmp_path, "ref: refs/heads/main")
-        rows = ["# pack-refs with: peeled fully-peeled sorted", f"{OTHER} refs/heads/not-main", f"{COMMIT} refs/heads/main"]
+        rows = [
+            "# pack-refs with: peeled fully-peeled sorted",
+            f"{OTHER} refs/heads/not-main",
+            f"{COMMIT} refs/heads/main",
+        ]
         (tmp_path / ".git" / "packed-refs").write_text("\n".join(rows) + "\n")
 
-        assert COMMIT == revision(tmp_path)
+        assert revision(tmp_path) == COMMIT
 
     def test_a_branch_with_slashes_is_found(self, tmp_path: Path) -> None:
         """`feature/basket` is a folder and a file below refs."""
-        assert COMMIT == revision(checkout(tmp_path, "ref: refs/heads/feature/basket", **{"feature/basket": COMMIT}))
+        assert revision(checkout(tmp_path, "ref: refs/heads/feature/basket", **{"feature/basket": COMMIT})) == COMMIT
 
     def test_a_branch_without_a_commit_has_none(self, tmp_path: Path) -> None:
         """A repository just made has a HEAD that leads nowhere, with a packed-refs or without."""
@@ -192,7 +196,7 @@ class TestRevision:
         below = checkout(tmp_path, COMMIT) / "src" / "shop"
         below.mkdir(parents=True)
 
-        assert COMMIT == revision(below)
+        assert revision(below) == COMMIT
 
     def test_outside_any_checkout_there_is_none(self, tmp_path: Path) -> None:
         """What is not known is left out."""

@@ -81,13 +81,14 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
         "deployment.environment.name": environment,
         "owner.team": owner,
     }
+    keys, own = Keys(redact), _functions(stages)
     pipeline = Pipeline(
         stages=(
             Count(),
             Gate(_level(level)),
             Enrich(resource.describe(described, os.environ)),
-            *_functions(stages),
-            Redact(redact, limits.max_bytes),
+            *own,
+            Redact(keys, limits.max_bytes, thorough=bool(own)),
             Encode(limits),
         ),
         sinks=_process.diverted or _sinks(output, limits.max_bytes),
@@ -96,7 +97,7 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
         propagation.install(context.variable)
     else:
         propagation.uninstall()
-    use(Recorder(pipeline, Keys(redact)))
+    use(Recorder(pipeline, keys))
 
 
 def recorder() -> Recorder:

@@ -45,9 +45,14 @@ def add_field(key: str, value: Any, /) -> None:
     fields = event.fields
     if fields is not None and type(key) is str and key in event.plain:
         kind = type(value)
-        if (
-            kind is str
-            or kind is bool
+        if kind is str:
+            if value not in event.clean:
+                event.suspects.add(key)
+            fields[key] = value
+            if event.fields is fields:
+                return
+        elif (
+            kind is bool
             or (kind is int and -SMALL < value < SMALL)
             or (kind is float and value - value == 0)  # false for NaN and for infinity
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from _thread import RLock  # what threading.RLock() returns, without the call of a Python function around it
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ SMALL = 10**12
 
 INFO = Level.INFO
 INT64 = 2**63 - 1
+LARGEST = sys.float_info.max
 LIST_LIMIT = 1_000
 
 NOTHING: dict[str, Any] = {}
@@ -32,7 +34,8 @@ class Event:
     There is one mutable object for each transaction, never re-bound, so that every thread and middleware sees the same.
     `fields` takes what is added while the work runs, and is None once the event is sealed. From then on `record` is
     what the stages see, and `line` what the sinks write; `static` is what every event of the process has, and `tail`
-    its end of the line, encoded once.
+    its end of the line, encoded once. `suspects` names the fields whose text nobody has looked at yet; a name goes
+    there before its value goes into `fields`, so that no racing write passes by the redaction.
     """
 
     __slots__ = (
@@ -40,6 +43,7 @@ class Event:
         "_errors",
         "_lock",
         "_spent",
+        "clean",
         "ended",
         "fields",
         "id",
@@ -53,6 +57,7 @@ class Event:
         "recorder",
         "started",
         "static",
+        "suspects",
         "tail",
         "trace_id",
     )
@@ -60,6 +65,8 @@ class Event:
     def __init__(self, keys: Keys, recorder: Any, fields: dict[str, Any], started: int) -> None:
         self.keys = keys
         self.plain = keys.plain
+        self.clean = keys.clean
+        self.suspects: set[str] = set()
         self.recorder = recorder
         self.fields: dict[str, Any] | None = fields
         self.id: str = fields["event.id"]
@@ -89,23 +96,21 @@ class Event:
         A mapping is flattened into dotted keys; None takes the field away; a secret is hidden by its key, and an
         integer that is a card number by its value; a name that is ours goes to `user_fields.<name>`.
         """
-        name, hidden, reserved = self.keys.judge(key)
-        if reserved:
-            sentence = f"The field {name!r} is named so because wideevents writes the name without the prefix itself."
-            health.report(Fault.RESERVED, name, sentence)
+        name, hidden = self._named(key)
         if value is None or type(value) is bool:
             self._store(name, value)
         elif hidden:
             self._store(name, MARKER)
         elif type(value) is str:
+            self.suspects.add(name)
             self._store(name, value)
         else:
             self._put_parts(name, value)
 
     def add(self, key: object, amount: object = 1) -> None:
         """Add *amount* to the number under *key*, exactly, from any number of threads."""
-        name = key if type(key) is str and key in self.plain else self.keys.judge(key).name
-        number = amount if type(amount) is int else _number(amount, name)
+        name = key if type(key) is str and key in self.plain else self._named(key)[0]
+        number = amount if type(amount) is int and -SMALL < amount < SMALL else _number(amount, name)
         with self._lock:
             if self.fields is not None:
                 self.fields[name] = _sum(self.fields.get(name, 0), number)
@@ -114,8 +119,10 @@ class Event:
 
     def append(self, key: object, value: object) -> None:
         """Let the list under *key* grow by *value*; a field that is no list yet becomes the first item of one."""
-        name, hidden, _ = self.keys.judge(key)
-        item = MARKER if hidden else self._guarded(plain(value, self.keys.redaction.hides))
+        name, hidden = self._named(key)
+        secret = hidden and value is not None and type(value) is not bool
+        item = MARKER if secret else plain(value, self.keys.redaction.hides)
+        self.suspects.add(name)
         with self._lock:
             if self.fields is not None:
                 items = self.fields.setdefault(name, [])
@@ -149,13 +156,17 @@ class Event:
         described = exceptions.describe(error)  # may run the exception's own code: not under the lock
         with self._lock:
             known = any(noted is error for noted in self._errors)
-            if self.fields is None or (known and handled):
+            if self.fields is None:
+                _report_late("error.type")
+                return
+            if known and handled:
                 return
             if not known:
                 self._errors = (*self._errors, error)
                 self.fields["error.count"] = len(self._errors)
             if len(self._errors) == 1 or (not handled and self.fields["exception.handled"]):
                 self.fields["exception.handled"] = handled
+                self.suspects.update(described)
                 self.fields.update(described)
             if not handled:
                 self.outcome = "failure"
@@ -182,29 +193,34 @@ class Event:
         self.static: dict[str, Any] = NOTHING
         self.tail = CLOSE
         self.line = b""
-        self.keys.part(self.record)
+        self.suspects.update(self.keys.part(self.record))
         return True
 
     def clear(self) -> None:
         """Let go of everything, so that what a thread still holds is an empty shell."""
         self.record = self.static = NOTHING
         self.line = b""
+        self.suspects = set()
         self._errors = ()
         self._spent = None
 
+    def renew_lock(self) -> None:
+        """Make the lock anew: in a forked child it may be held by a thread that is not there."""
+        self._lock = RLock()
+
+    def _named(self, key: object) -> tuple[str, bool]:
+        name, hidden, reserved = self.keys.judge(key)
+        if reserved:
+            sentence = f"The field {name!r} is named so because wideevents writes the name without the prefix itself."
+            health.report(Fault.RESERVED, name, sentence)
+        return name, hidden
+
     def _put_parts(self, name: str, value: object) -> None:
         for key, part in flatten(name, value, self.keys.redaction.hides):
-            verdict = self.keys.judge(key)
-            secret = verdict.hidden and part is not None and type(part) is not bool
-            self._store(verdict.name, MARKER if secret else self._guarded(part))
-
-    def _guarded(self, value: object) -> object:
-        """Hide a card number that came as an integer."""
-        if type(value) is int and value >= SMALL:
-            digits = str(value)
-            if self.keys.redaction.text(digits) is not digits:
-                return MARKER
-        return value
+            own, hidden = self._named(key)
+            secret = hidden and part is not None and type(part) is not bool
+            self.suspects.add(own)
+            self._store(own, MARKER if secret else part)
 
     def _store(self, name: str, value: object) -> None:
         fields = self.fields
@@ -233,7 +249,7 @@ def _report_late(name: str) -> None:
 
 
 def _number(amount: object, name: str) -> int | float:
-    number = plain(amount, bool)
+    number = plain(amount, bool) if type(amount) is not int else _bounded(amount)
     if type(number) in {int, float}:
         return number  # type: ignore[return-value]
     sentence = f"The counter {name!r} was to grow by something that is no number; it stays as it is."
@@ -242,8 +258,14 @@ def _number(amount: object, name: str) -> int | float:
 
 
 def _sum(before: Any, number: float) -> int | float:
-    """Add to what may be no number yet; a whole sum beyond 64 bits goes on as a float."""
+    """Add to what may be no number yet; a whole sum beyond 64 bits goes on as a float, and none becomes infinite."""
     if type(before) not in {int, float}:
         return number
     total: int | float = before + number
-    return total if -INT64 <= total <= INT64 else float(total)
+    return _bounded(total)
+
+
+def _bounded(number: float) -> int | float:
+    if -INT64 <= number <= INT64:
+        return number
+    return float(max(-LARGEST, min(LARGEST, number)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from enum import StrEnum
 from threading import RLock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from wideevents.forks import renew_in_child
 
@@ -73,9 +74,23 @@ class Fault(StrEnum):
     BAD_VALUE = "fields.bad_value"
     STAGE = "stages.failed"
     SETTING = "settings.refused"
+    UNTOLD = "sentences.untold"
 
 
 ON_THE_NEXT_LINE = frozenset({Fault.LATE_WRITE, Fault.LOST})
+
+
+def take_unreported() -> dict[str, int]:
+    """Return the faults that no line has told yet, as fields, and forget them."""
+    return {fault.value: number for fault, number in unreported.take().items()}
+
+
+def give_back(record: Mapping[str, Any]) -> None:
+    """Remember again what *record* was to tell, since it will not be written."""
+    for fault in ON_THE_NEXT_LINE:
+        if fault in record:
+            unreported.add(fault, record[fault])
+
 
 faults: Tally[Fault] = Tally()
 unreported: Tally[Fault] = Tally()
@@ -94,7 +109,10 @@ def report(fault: Fault, subject: str, sentence: str, *, error: BaseException | 
     known = (fault, subject)
     if known not in _told and len(_told) < TOLD_LIMIT:
         _told.add(known)
-        logger.warning("%s", sentence, exc_info=error)
+        try:
+            logger.warning("%s", sentence, exc_info=error)
+        except Exception:  # noqa: BLE001 - a broken filter or handler of somebody's must not break their work by us
+            faults.add(Fault.UNTOLD)
 
 
 def forget() -> None:

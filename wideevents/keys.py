@@ -26,18 +26,21 @@ class Keys:
     """
     Remember the verdicts on the keys that one recorder has seen.
 
-    `plain` holds the keys that need no care at all: finding a key there is the one look-up of the hot path.
+    `plain` holds the keys that need no care at all: finding a key there is the one look-up of the hot path. `clean`
+    holds texts in which no secret was found: most texts of a service come again and again, and are looked at once.
     """
 
-    __slots__ = ("_branches", "_crossed", "_names", "_verdicts", "plain", "redaction")
+    __slots__ = ("_branches", "_crossed", "_names", "_ours", "_verdicts", "clean", "plain", "redaction")
 
     def __init__(self, redaction: Redaction) -> None:
         self.redaction = redaction
         self.plain: set[str] = set()
+        self.clean: set[str] = set()
         self._verdicts: dict[str, Verdict] = {}
         self._names: set[str] = set(fields.NAMES)
         self._branches = {branch for name in fields.NAMES for branch in fields.ancestors(name)}
         self._crossed: set[str] = set()
+        self._ours = frozenset(self._branches)
 
     def judge(self, key: object) -> Verdict:
         """Return the verdict on *key*, which may be anything; what is no string becomes one."""
@@ -45,21 +48,24 @@ class Keys:
         verdict = self._verdicts.get(name)
         return verdict if verdict is not None else self._first_verdict(name)
 
-    def part(self, record: dict[str, object]) -> None:
+    def part(self, record: dict[str, object]) -> list[str]:
         """
-        Write a scalar `a` that stands beside `a.b` as `a.value`.
+        Write a scalar `a` that stands beside `a.b` as `a.value`, and return the new names.
 
         Stores that read dots as nesting (ClickHouse, Elasticsearch) refuse the whole insert otherwise.
         """
         if len(self._verdicts) >= KNOWN_LIMIT:  # not every key is remembered: look at them all
-            suspects = {branch for name in record for branch in fields.ancestors(name)} & record.keys()
+            suspects = record.keys() & (self._ours | {branch for name in record for branch in fields.ancestors(name)})
         elif self._crossed:
-            suspects = self._crossed & record.keys()
+            suspects = record.keys() & self._crossed
         else:
-            return
-        for scalar in suspects:
-            if any(name.startswith(f"{scalar}.") for name in record):
-                _rename(record, scalar)
+            return []
+        # Beside a branch of ours there is always a field of ours, in the record or in what every line has.
+        return [
+            _rename(record, scalar)
+            for scalar in suspects
+            if scalar in self._ours or any(name.startswith(f"{scalar}.") for name in record)
+        ]
 
     def _first_verdict(self, key: str) -> Verdict:
         name = _tidy(key)
@@ -84,12 +90,13 @@ class Keys:
         self._names.add(name)
 
 
-def _rename(record: dict[str, object], scalar: str) -> None:
-    """Move *scalar* out of the way of the names below it."""
+def _rename(record: dict[str, object], scalar: str) -> str:
+    """Move *scalar* out of the way of the names below it, and return its new name."""
     name = f"{scalar}.value"
     while name in record:
         name += "_"
     record[name] = record.pop(scalar)
+    return name
 
 
 def _tidy(key: str) -> str:

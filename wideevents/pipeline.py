@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias
 
 from wideevents import health
 from wideevents.events import Event
 from wideevents.health import Fault
-
-R = TypeVar("R")
+from wideevents.values import text
 
 Stage: TypeAlias = Callable[[Event], Event | None]
 """Take a sealed event and return it, or None to drop it. What a stage changes is `event.record`."""
@@ -18,10 +17,10 @@ Stage: TypeAlias = Callable[[Event], Event | None]
 class Sink(Protocol):
     """Take what the stages let through."""
 
-    def write(self, event: Event) -> None:
+    def write(self, event: Event) -> object:
         """Write `event.line`: one whole line of JSON, in bytes, that ends in a newline."""
 
-    def close(self) -> None:
+    def close(self) -> object:
         """Let go of what is held."""
 
 
@@ -48,6 +47,7 @@ class Pipeline:
         for stage in self.stages:
             passed = self._attempt(stage, stage, event)
             if passed is None:
+                health.give_back(event.record)
                 return
             event = passed
         for sink in self.sinks:
@@ -56,14 +56,25 @@ class Pipeline:
     def close(self) -> None:
         """Close the sinks."""
         for sink in self.sinks:
-            sink.close()
+            self._attempt(sink, _close, sink)
 
-    def _attempt(self, step: Any, call: Callable[[Event], R], event: Event) -> R | Event | None:
+    def _attempt(self, step: Any, call: Callable[[Any], Any], argument: Any) -> Any:
         try:
-            return call(event)
-        except Exception as error:  # noqa: BLE001 - the one broad except, so that nothing of ours reaches the application
-            lost = call is not step or getattr(step, "essential", False)
-            name = getattr(step, "__name__", type(step).__name__)
-            sentence = f"{name} failed, and {'the line is lost' if lost else 'the event went on without it'}: {error!r}"
-            health.report(Fault.LOST if lost else Fault.STAGE, name, sentence, error=error)
-            return None if lost else event
+            return call(argument)
+        except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
+            if call is step and not getattr(step, "essential", False):
+                _tell(Fault.STAGE, step, "the event went on without it", error)
+                return argument
+            _tell(Fault.LOST, step, "the line is lost", error)
+            if call is not step and isinstance(argument, Event):
+                health.give_back(argument.record)
+            return None
+
+
+def _tell(fault: Fault, step: object, outcome: str, error: Exception) -> None:
+    name = getattr(step, "__name__", type(step).__name__)
+    health.report(fault, name, f"{name} failed, and {outcome}: {type(error).__name__}: {text(error)}", error=error)
+
+
+def _close(sink: Sink) -> None:
+    sink.close()

@@ -48,20 +48,22 @@ class Recorder:
     """
     Open and finish events.
 
-    *in_progress* maps the id of every open event to its name: their number is a field, and tests look for leaks in it.
+    *in_progress* maps the id of every open event to it: their number is a field, and tests look for leaks in it.
     """
 
     pipeline: Pipeline
     keys: Keys
     clock: Clock = field(default_factory=Clock)
     ids: Ids = field(default_factory=Ids)
-    in_progress: dict[str, str] = field(default_factory=dict)
+    in_progress: dict[str, Event] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Forget what is in progress: in a forked child it is the parent's."""
+        """Forget what is in progress: in a forked child it is the parent's. What the child still adds must not hang."""
+        for event in self.in_progress.values():
+            event.renew_lock()
         self.in_progress.clear()
 
     def open(self, name: str, kind: str, *, trace_id: str | None = None, parent_id: str | None = None) -> Event:
@@ -80,9 +82,9 @@ class Recorder:
         fields["trace.id"] = trace_id or self.ids.trace_id()
         if parent_id is not None:
             fields["parent.id"] = parent_id
-        self.in_progress[event_id] = name
+        event = self.in_progress[event_id] = Event(self.keys, self, fields, started)
         fields["in_flight"] = len(self.in_progress)
-        return Event(self.keys, self, fields, started)
+        return event
 
     def finish(self, event: Event) -> None:
         """
@@ -128,6 +130,7 @@ class Transaction:
         self.event = self._recorder().open(self._name, self._kind, trace_id=trace_id, parent_id=parent_id)
         self._activation = Activation(self.event)
         self._activation.resume()
+        self.event.suspects.add("event.name")
         add_fields(self._fields)
         return self.event
 

@@ -165,7 +165,8 @@ def _hints() -> Iterator[str]:
 
 _suspicious = re.compile("|".join(_hints())).search
 
-_SHORT = 8  # characters; no secret that can be told by its value alone is as short
+_SHORT = 4  # characters; nothing is secret in a text as short, while `otp=1` already is
+_SIMPLE = 8  # letters and digits; no secret that can be told by its value alone is as short
 _KNOWN = 4_096  # verdicts on names that are remembered
 
 
@@ -182,6 +183,8 @@ class Redaction:
     keys: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     safe: tuple[str, ...] = ()
+    short: int = field(init=False, repr=False, compare=False)
+    """The length in characters up to which a text need not be looked at; the user's own patterns may be short."""
     _verdicts: dict[str, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
     _named: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _patterns: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
@@ -194,14 +197,10 @@ class Redaction:
         for setting, entries in (("keys", self.keys), ("safe", self.safe)):
             _require_words(f"redact.{setting}", entries)
 
+        object.__setattr__(self, "short", 0 if self.values else _SHORT)
         object.__setattr__(self, "_named", _named(self.keys))
         object.__setattr__(self, "_patterns", tuple(_compiled(value) for value in self.values))
         object.__setattr__(self, "_safe", frozenset(_plain(key) for key in (*_SAFE, *self.safe)))
-
-    @property
-    def short(self) -> int:
-        """The length in characters up to which a text need not be looked at; the user's own patterns may be short."""
-        return 0 if self.values else _SHORT
 
     def hides(self, key: str) -> bool:
         """
@@ -236,11 +235,13 @@ class Redaction:
         Names and values are decoded to be judged (WHATWG URL, application/x-www-form-urlencoded), also when they were
         encoded twice; what is clean stays as it was sent, and the same object is returned if all of it is.
         """
-        parts = re.split(r"(&|;(?=[^&;=]*=))", query) if ";" in query else query.split("&")
-        between = 2 if ";" in query else 1
-        shown = parts.copy()
-        shown[::between] = map(self._parameter, parts[::between])
-        return query if shown == parts else ("" if between == 2 else "&").join(shown)
+        if ";" not in query and all(map(self._is_harmless, query.split("&"))):
+            return query
+
+        parts = re.split(r"(&|;(?=[^&;=]*=))", query)
+        parts[::2] = map(self._parameter, parts[::2])
+        masked = "".join(parts)
+        return query if masked == query else masked
 
     def path(self, path: str, parameters: Mapping[str, object]) -> str:
         """Return *path*, a URL's path, without the values of those route *parameters* whose names are secret."""
@@ -250,13 +251,16 @@ class Redaction:
 
         return path
 
+    def _is_harmless(self, part: str) -> bool:
+        """Tell by one look-up that a parameter, as most are, was judged before and is too simple to be a secret."""
+        name, _, value = part.partition("=")
+        simple = not value or (len(value) <= _SIMPLE and value.isalnum())
+        return simple and not self.values and self._verdicts.get(f"?{name}") is False
+
     def _parameter(self, part: str) -> str:
         name, _, value = part.partition("=")
         if value and self._hides_parameter(name):
             return f"{name}={MARKER}"
-
-        if len(value) <= self.short >= len(name):
-            return part
 
         decoded = _decoded(part)
         shown = self.text(decoded)

@@ -45,7 +45,8 @@ class WideEvents:
     def in_progress(self) -> list[str]:
         """The names of the events that have not ended; also of those that began before a `configure` in the test."""
         recorders = {id(recorder): recorder for recorder in (self._recorder, config.recorder())}.values()
-        return [name for recorder in recorders for name in recorder.in_progress.values()]
+        open_events = [event for recorder in recorders for event in tuple(recorder.in_progress.values())]
+        return [event.fields["event.name"] for event in open_events if event.fields is not None]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self._sink.events)

@@ -21,6 +21,9 @@ REQUEST_ID = "X-Request-ID"
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 """What OpenTelemetry's HTTP conventions know; anything else is _OTHER, so that a client cannot invent groups."""
 
+FOREIGN = ("url.path", "server.address", "user_agent.original", "http.request.method_original")
+"""Fields that a client writes as it likes, and that are redacted like any other text."""
+
 BODILESS = frozenset({204, 304})
 
 PARAMETER = re.compile(r"<(?:(?P<converter>\w+)(?:\([^)]*\))?:)?\w+>|\{\w+(?::(?P<kind>\w+))?\}")
@@ -195,6 +198,7 @@ class Request:
         event.recorder.finish(event)
 
     def _describe(self, fields: dict[str, Any], head: Head, door: Door) -> None:
+        self.event.suspects.update(FOREIGN)
         fields.update(door.template)
         fields["http.request.id"] = self.id
         if head.method in METHODS:

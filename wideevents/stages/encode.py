@@ -50,41 +50,45 @@ class Encode:
         self._careful = min(limits.max_bytes, limits.max_value_length)
 
     def __call__(self, event: Event) -> Event:
-        """Encode the event, and encode it again if it had to be trimmed."""
+        """Encode the event; one that is too long, or that needs care, the careful way."""
         record = event.record
         event.line = line = encode(record)[:-1] + event.tail
-        if len(line) > self._careful or len(record) > self._limits.max_fields:
-            cut = _Trimmer(record, self._limits, len(event.tail)).trim()
-            if cut:
-                event.line = encode(record)[:-1] + event.tail
+        if (
+            len(line) > self._careful
+            or len(record) > self._limits.max_fields
+            or not record
+            or not record.keys().isdisjoint(event.static)  # a stage may have written a name of the process
+        ):
+            whole = {**event.static, **record}
+            _Trimmer(whole, self._limits).trim()
+            event.line = encode(whole) + b"\n"
         return event
 
 
 class _Trimmer:
     """
-    Cut one record down, in place.
+    Cut one record down, in place; the fields of the process are in it too.
 
     Default fields always stay. Values shrink in this order: log lines, the stack trace, the user's fields newest first,
     long defaults. What was cut is named in `event.trimmed`.
     """
 
-    def __init__(self, record: dict[str, Any], limits: Limits, tail: int) -> None:
+    def __init__(self, record: dict[str, Any], limits: Limits) -> None:
         self.record = record
         self.limits = limits
         self.sizes = {name: _size(name, value) for name, value in record.items()}
-        self.total = sum(self.sizes.values()) + tail
+        self.total = sum(self.sizes.values()) + len(b"{}\n") - len(b",")
         self.room_for_names = min(512, limits.max_bytes // 8)
         self.cut: dict[str, None] = {}  # a set that keeps its order
 
-    def trim(self) -> bool:
-        """Trim, and tell whether anything was cut."""
+    def trim(self) -> None:
+        """Trim, and name what was cut."""
         self._cap_values()
         self._cap_fields()
-        if self.cut or self.total > self.limits.max_bytes:
+        if self.cut or self._excess() > 0:
             self.total += self.room_for_names
             self._fit()
             self.record["event.trimmed"] = _within(list(self.cut), self.room_for_names)
-        return bool(self.cut)
 
     def _cap_values(self) -> None:
         cap = self.limits.max_value_length
@@ -93,7 +97,7 @@ class _Trimmer:
                 continue
             if type(value) is str and len(value) > cap:
                 self._set(name, value[: cap - len(CUT)] + CUT)
-            elif type(value) is list and self.sizes[name] > cap:
+            elif type(value) is list and _length(value) > cap:
                 self._set(name, _shortened_list(value, cap))
 
     def _cap_fields(self) -> None:
@@ -109,7 +113,7 @@ class _Trimmer:
                 return
             self._shrink_or_drop(name)
         for name in sorted(self.record, key=self.sizes.__getitem__, reverse=True):
-            if type(self.record[name]) is str:
+            if type(self.record[name]) in {str, list}:
                 self._shrink(name)
 
     def _users(self) -> list[str]:
@@ -119,19 +123,18 @@ class _Trimmer:
         return self.total - self.limits.max_bytes
 
     def _shrink_or_drop(self, name: str) -> None:
-        value, excess = self.record[name], self._excess()
-        if type(value) is str and len(value) - excess > LONG:
+        value = self.record[name]
+        if type(value) is str and _length(value) - self._excess() > LONG:
             self._shrink(name)
         else:
             self._drop(name)
 
     def _shrink(self, name: str) -> None:
         """Take as much from the value as is over the limit, and no more."""
-        excess = self._excess()
-        value = self.record[name]
-        room = _size("", value) - excess
+        excess, value = self._excess(), self.record[name]
         if excess <= 0 or not value:
             return
+        room = _length(value) - excess
         if type(value) is list:
             self._set(name, _shortened_list(value, room))
         else:
@@ -150,17 +153,22 @@ class _Trimmer:
         self.cut[name] = None
 
 
+def _length(value: Any) -> int:
+    """Return the bytes of *value* in a line."""
+    return len(encode({"": value})) - len(b'{"":}')
+
+
 def _size(name: str, value: Any) -> int:
-    """Return the bytes that a field takes in a line, its comma included."""
-    return len(encode({name: value})) - 1
+    """Return the bytes of a field in a line, its colon and its comma included."""
+    return len(encode({name: value})) - len(b"{}") + len(b",")
 
 
 def _shortened(text: str, room: int, *, keep_end: bool = False) -> str:
-    """Return as much of *text* as takes *room* bytes as a field without a name; a stack trace keeps its end."""
+    """Return as much of *text* as takes *room* bytes in a line; a stack trace keeps its end."""
     room -= len(CUT)
-    while text and (size := _size("", text)) > room:
-        length = min(len(text) - 1, max(0, len(text) * room // size))
-        text = text[len(text) - length :] if keep_end else text[:length]
+    while text and (length := _length(text)) > room:
+        kept = min(len(text) - 1, max(0, len(text) * room // length))
+        text = text[len(text) - kept :] if keep_end else text[:kept]
     if not text:
         return ""
     return CUT + text if keep_end else text + CUT
@@ -168,9 +176,9 @@ def _shortened(text: str, room: int, *, keep_end: bool = False) -> str:
 
 def _shortened_list(items: list[Any], room: int) -> list[Any]:
     """Return the newest items that take at most *room* bytes."""
-    while items and (size := _size("", items)) > room:
-        length = min(len(items) - 1, max(0, len(items) * room // size))
-        items = items[len(items) - length :]
+    while items and (length := _length(items)) > room:
+        kept = min(len(items) - 1, max(0, len(items) * room // length))
+        items = items[len(items) - kept :]
     return items
 
 

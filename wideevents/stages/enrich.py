@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from wideevents import resource
 from wideevents.events import Event
 from wideevents.forks import renew_in_child
-from wideevents.health import unreported
+from wideevents.health import take_unreported, unreported
 from wideevents.serialize import encode
 
 _imported = time.monotonic()
@@ -38,7 +38,7 @@ class Enrich:
         if thread is not threading.main_thread():
             record["thread.name"] = thread.name
         if unreported:
-            record.update((fault.value, number) for fault, number in unreported.take().items())
+            record.update(take_unreported())
         return event
 
     def renew(self) -> None:

@@ -2,65 +2,82 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from wideevents.events import Event
-from wideevents.redaction import Redaction
+from wideevents.events import SMALL, Event
+from wideevents.keys import Keys
+from wideevents.redaction import MARKER
+from wideevents.values import plain, text
 
-SETTLED = frozenset({"event.id", "trace.id", "parent.id", "http.request.id", "url.query"})
-"""Fields that were drawn, checked or redacted where they were made; they are new every time."""
+STACK = "exception.stacktrace"
 
-KNOWN_LIMIT = 2_048
-KNOWN_LENGTH = 256
+CLEAN_LIMIT = 2_048
+CLEAN_LENGTH = 256
+"""Texts that are remembered as clean, and their length; longer ones hardly come again."""
 
 
 class Redact:
     """
     Replace the secrets in the values of a record.
 
-    Most strings of a service come again and again: those that were found clean are remembered, and cost one look-up.
-    Keys were judged when their fields were added.
+    Keys were judged when their fields were added. Of the values only those are looked at that an event suspects, since
+    the others were found clean before; *thorough* looks at all, as there must be when stages of the user's own may have
+    put something there.
     """
 
-    __slots__ = ("_clean", "_longest", "_redaction", "_short")
+    __slots__ = ("_clean", "_longest", "_redaction", "_short", "_thorough")
 
     essential = True
 
-    def __init__(self, redaction: Redaction, longest: int) -> None:
+    def __init__(self, keys: Keys, longest: int, *, thorough: bool = True) -> None:
         """Take the length of a line in bytes: what of a text lies beyond it will be cut, and need not be looked at."""
-        self._redaction = redaction
-        self._short = redaction.short
+        self._redaction = keys.redaction
+        self._clean = keys.clean
+        self._short = keys.redaction.short
         self._longest = longest
-        self._clean: set[str] = set()
+        self._thorough = thorough
 
     def __call__(self, event: Event) -> Event:
         """Redact every text of the record, in place."""
-        record, clean, short = event.record, self._clean, self._short
-        unknown = [
-            (name, value)
-            for name, value in record.items()
-            if type(value) is list
-            or (type(value) is str and len(value) > short and value not in clean and name not in SETTLED)
-        ]
-        for name, value in unknown:
-            record[name] = self._nested(value)
+        record, clean = event.record, self._clean
+        for name in record if self._thorough else event.suspects & record.keys():
+            value = record[name]
+            if name == STACK and type(value) is str:  # what is kept of it, if it must be cut, is its end
+                value = value[-self._longest :]
+            if type(value) is not str or value not in clean:
+                record[name] = self._redacted(value)
         return event
+
+    def _redacted(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is str:
+            return self._text(value)
+        if kind is int:
+            return value if -SMALL < value < SMALL else self._number(value)
+        if kind is float or kind is bool or value is None or kind is datetime:
+            return value
+        if kind is list:
+            return [self._redacted(item) for item in value]
+        if kind is dict:
+            return {key: MARKER if self._hides(key, item) else self._redacted(item) for key, item in value.items()}
+        return self._redacted(plain(value, self._redaction.hides))  # a stage may have put there what it likes
+
+    def _hides(self, key: str, value: object) -> bool:
+        return value is not None and type(value) is not bool and self._redaction.hides(text(key))
+
+    def _number(self, number: int) -> int | str:
+        """Hide a card number that came as an integer."""
+        digits = str(number)
+        return number if self._redaction.text(digits) is digits else MARKER
 
     def _text(self, text: str) -> str:
         if len(text) <= self._short:
-            return text
-        redacted = self._redaction.text(text if len(text) <= self._longest else text[: self._longest])
-        if redacted is text and len(text) <= KNOWN_LENGTH:
-            if len(self._clean) >= KNOWN_LIMIT:
+            redacted = text
+        else:
+            redacted = self._redaction.text(text if len(text) <= self._longest else text[: self._longest])
+        if redacted is text and len(text) <= CLEAN_LENGTH:
+            if len(self._clean) >= CLEAN_LIMIT:
                 self._clean.clear()
             self._clean.add(text)
         return redacted
-
-    def _nested(self, value: Any) -> Any:
-        if type(value) is str:
-            return self._text(value)
-        if type(value) is list:
-            return [self._nested(item) for item in value]
-        if type(value) is dict:
-            return {key: self._nested(item) for key, item in value.items()}
-        return value

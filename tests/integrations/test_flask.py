@@ -1,0 +1,751 @@
+"""What the door for Flask promises beyond the contract."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import subprocess
+import sys
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import flask
+import pytest
+from flask.views import MethodView
+from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.test import Client, TestResponse, create_environ
+
+import wideevents.integrations.wsgi
+from tests.integrations.doors import DOORS
+from tests.integrations.servers import Ask, LineFile, Lines, Process, end, environment, eventually, gunicorn
+from wideevents import ConfigurationError, add_error, add_field, current
+from wideevents.integrations.flask import WideEvents
+
+STATUS = "http.response.status_code"
+
+
+class CrashError(RuntimeError):
+    """Stand for an error of the application."""
+
+
+def bare(**config: Any) -> flask.Flask:
+    """Make an application that greets at / and crashes at /crash."""
+    app = flask.Flask(__name__, static_folder=None)
+    app.config.update(config)
+    app.add_url_rule("/", "hello", lambda: "Hello")
+    app.add_url_rule("/healthz", "healthz", lambda: "well")
+    app.add_url_rule("/crash", "crash", crash)
+    return app
+
+
+def crash() -> str:
+    raise CrashError("nobody handles this")
+
+
+def watched(**config: Any) -> flask.Flask:
+    """Make that application with the extension."""
+    app = bare(**config)
+    WideEvents(app)
+    return app
+
+
+def get(app: flask.Flask, path: str = "/", **options: Any) -> TestResponse:
+    """Ask once, and read the answer to its end as a server does."""
+    return app.test_client().get(path, buffered=True, **options)
+
+
+def told(line: dict[str, Any], *names: str) -> list[Any]:
+    """Return some fields of a line; None is what is not there."""
+    return [line.get(name) for name in names]
+
+
+class TestInstalling:
+    """One extension, any number of applications, each once."""
+
+    def test_it_is_among_the_extensions(self, lines: Lines) -> None:
+        """The extension is found where Flask's extensions are."""
+        app = bare()
+        extension = WideEvents(app)
+        assert app.extensions["wideevents"] is extension
+        assert (200, 1) == (get(app).status_code, len(lines.raw))
+
+    def test_a_factory_installs_it_later(self, lines: Lines) -> None:
+        """An extension without an application is given one, or several, by `init_app`."""
+        extension = WideEvents()
+        apps = [bare(), bare()]
+        for app in apps:
+            extension.init_app(app)
+            get(app)
+        assert (2, True) == (len(lines.raw), all(app.extensions["wideevents"] is extension for app in apps))
+
+    def test_a_second_time_is_refused(self) -> None:
+        """Two lines for each request help nobody: the sentence says what to do."""
+        app = watched()
+        with pytest.raises(ConfigurationError, match=r"has wideevents already: one WideEvents\(app\) is enough"):
+            WideEvents(app)
+        with pytest.raises(ConfigurationError, match="has wideevents already"):
+            WideEvents().init_app(app)
+
+    def test_a_refused_application_is_left_as_it_was(self) -> None:
+        """An application whose settings were refused has no half of an extension, and can be given another."""
+        app = bare(WIDEEVENTS_PROXIES=-1)
+        with pytest.raises(ConfigurationError):
+            WideEvents(app)
+        app.config["WIDEEVENTS_PROXIES"] = 1
+        assert "wideevents" not in app.extensions
+        WideEvents(app)
+
+    def test_applications_of_one_process_have_their_own_settings(self, lines: Lines) -> None:
+        """What is quiet in one application is not in another."""
+        quiet, loud = bare(), bare()
+        WideEvents(quiet, quiet=["/healthz"], proxies=1)
+        WideEvents(loud)
+        for app in (quiet, loud):
+            get(app, "/healthz")
+            get(app, headers={"X-Forwarded-For": "203.0.113.7"})
+        expected = [("/", "203.0.113.7"), ("/healthz", "127.0.0.1"), ("/", "127.0.0.1")]
+        assert expected == [(line["url.path"], line["client.address"]) for line in lines.all]
+
+    def test_an_application_without_it_is_left_alone(self, lines: Lines) -> None:
+        """Signals are heard by everybody, but only who has the extension has events."""
+        watched()
+        assert (500, []) == (get(bare(), "/crash").status_code, lines.raw)
+
+    def test_a_request_context_of_a_test_is_no_request(self, lines: Lines) -> None:
+        """Dispatching by hand, which no server did, works and is not followed."""
+        app = watched()
+        app.register_error_handler(CrashError, lambda error: ("sorry", 409))
+        with app.test_request_context("/crash"):
+            response = app.full_dispatch_request()
+        assert (409, []) == (response.status_code, lines.raw)
+
+    def test_what_a_subclass_overrides_is_called(self, lines: Lines) -> None:
+        """An application class of one's own keeps its own `wsgi_app` and `handle_user_exception`."""
+
+        class Own(flask.Flask):
+            def wsgi_app(self, environ: Any, start_response: Any) -> Any:
+                add_field("own.wsgi_app", True)
+                return super().wsgi_app(environ, start_response)
+
+            def handle_user_exception(self, e: Exception) -> Any:
+                add_field("own.handler", True)
+                return super().handle_user_exception(e)
+
+        app = Own(__name__, static_folder=None)
+        app.add_url_rule("/crash", "crash", crash)
+        WideEvents(app)
+        get(app, "/crash")
+        assert [True, True, 1] == told(lines.one, "own.wsgi_app", "own.handler", "error.count")
+
+
+class TestConfiguration:
+    """Settings in the configuration of the application."""
+
+    def test_they_are_read_when_it_is_installed(self, lines: Lines) -> None:
+        """The keys are those of the door, with a prefix."""
+        app = watched(WIDEEVENTS_QUIET=["/healthz"], WIDEEVENTS_PROXIES=1, WIDEEVENTS_SLOW_MS=5_000)
+        get(app, "/healthz")
+        get(app, headers={"X-Forwarded-For": "203.0.113.7"})
+        assert ["/", "203.0.113.7"] == told(lines.one, "url.path", "client.address")
+
+    def test_they_may_come_from_an_object_and_later(self, lines: Lines) -> None:
+        """A factory may load its configuration after it has built its extensions: the first request is early enough."""
+
+        class Settings:
+            WIDEEVENTS_QUIET = ("/healthz",)
+
+        app = watched()
+        app.config.from_object(Settings)
+        get(app, "/healthz")
+        get(app)
+        assert "/" == lines.one["url.path"]
+
+    def test_they_may_come_from_an_object_before(self, lines: Lines) -> None:
+        """The usual order works too."""
+
+        class Settings:
+            WIDEEVENTS_QUIET = ("/healthz",)
+
+        app = bare()
+        app.config.from_object(Settings)
+        WideEvents(app)
+        get(app, "/healthz")
+        assert [] == lines.raw
+
+    def test_an_argument_goes_before_them(self, lines: Lines) -> None:
+        """Code goes before configuration."""
+        app = bare(WIDEEVENTS_QUIET=["/healthz"])
+        WideEvents(app, quiet=["/"])
+        get(app)
+        get(app, "/healthz")
+        assert "/healthz" == lines.one["url.path"]
+
+    @pytest.mark.parametrize("given", [{"proxies": -1}, {"quiet": "/healthz"}, {"slow_ms": 0}])
+    def test_a_wrong_argument_is_refused_at_once(self, given: dict[str, Any]) -> None:
+        """The extension itself refuses it, before there is an application."""
+        with pytest.raises(ConfigurationError, match=f"{next(iter(given))}=.* cannot be used: it must be"):
+            WideEvents(**given)
+
+    @pytest.mark.parametrize(
+        "config", [{"WIDEEVENTS_PROXIES": "1"}, {"WIDEEVENTS_QUIET": "/healthz"}, {"WIDEEVENTS_SLOW_MS": -1}]
+    )
+    def test_a_wrong_value_is_refused(self, config: dict[str, Any]) -> None:
+        """The sentence names the setting and the value."""
+        (name, value), setting = *config.items(), next(iter(config)).removeprefix("WIDEEVENTS_").lower()
+        with pytest.raises(ConfigurationError, match=rf"(?i){setting}={value!r} cannot be used: it must be"):
+            watched(**config)
+
+    @pytest.mark.parametrize("name", ["SERVICE", "OUTPUT", "LEVEL", "REDACT"])
+    def test_a_setting_of_the_process_is_refused(self, name: str) -> None:
+        """It would hold for every application of the process: the sentence says where it belongs."""
+        with pytest.raises(
+            ConfigurationError, match=rf"WIDEEVENTS_{name} is no setting.*wideevents\.configure\({name.lower()}=\.\.\.\)"
+        ):
+            watched(**{f"WIDEEVENTS_{name}": "x"})
+
+    def test_an_unknown_key_is_refused(self) -> None:
+        """A key that is misspelt would be ignored in silence: the sentence says which there are."""
+        allowed = "WIDEEVENTS_QUIET, WIDEEVENTS_SLOW_MS, WIDEEVENTS_PROXIES"
+        with pytest.raises(ConfigurationError, match=f"WIDEEVENTS_QIUET is no setting .* are {allowed}"):
+            watched(WIDEEVENTS_QIUET=["/healthz"])
+
+    def test_keys_of_others_are_not_ours(self) -> None:
+        """Only what begins with our prefix is looked at."""
+        app = watched(WIDE_EVENTS="x", SECRET_KEY="x")
+        assert "wideevents" in app.extensions
+
+    @pytest.mark.parametrize("late", [{"WIDEEVENTS_PROXIES": -1}, {"WIDEEVENTS_SERVICE": "x"}])
+    def test_a_wrong_one_that_comes_late_breaks_no_request(
+        self, lines: Lines, late: dict[str, Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """At the first request it is too late to refuse: it is told once, and the door goes on as it was."""
+        app = watched(WIDEEVENTS_QUIET=["/healthz"])
+        app.config.update(late)
+        statuses = [get(app, path).status_code for path in ("/", "/healthz", "/")]
+        sentences = [record.getMessage() for record in caplog.records if record.name == "wideevents"]
+        assert ([200] * 3, 2, 1) == (statuses, len(lines.raw), len(sentences))
+        assert "goes on with what it had" in sentences[0]
+
+
+class TestRoutes:
+    """What Flask knows of a route."""
+
+    @pytest.fixture
+    def app(self) -> flask.Flask:
+        """Make an application with routes of every kind."""
+        app = flask.Flask(__name__, static_folder=str(Path(__file__).parent), static_url_path="/static")
+        shop, admin = flask.Blueprint("shop", __name__, url_prefix="/shop"), flask.Blueprint("admin", __name__)
+
+        class Items(MethodView):
+            def get(self, number: int) -> str:
+                return str(number)
+
+        shop.add_url_rule("/items/<int:number>", view_func=Items.as_view("items"))
+        admin.add_url_rule("/<string(length=2):language>/users", "users", lambda language: language)
+        shop.register_blueprint(admin, url_prefix="/admin")
+        app.register_blueprint(shop)
+        app.add_url_rule("/slash/", "slash", lambda: "slash")
+        app.add_url_rule("/reset/<token>", "reset", lambda token: "reset", methods=["GET"])
+        WideEvents(app, quiet=["/quiet/<path:name>"])
+        return app
+
+    @pytest.mark.parametrize(
+        ("path", "route", "endpoint", "blueprint"),
+        [
+            ("/shop/items/42", "/shop/items/<int:number>", "shop.items", "shop"),
+            (
+                "/shop/admin/de/users",
+                "/shop/admin/<string(length=2):language>/users",
+                "shop.admin.users",
+                "shop.admin",
+            ),
+            ("/static/test_flask.py", "/static/<path:filename>", "static", None),
+            ("/slash/", "/slash/", "slash", None),
+            ("/slash", None, None, None),
+            ("/missing", None, None, None),
+        ],
+    )
+    def test_template_endpoint_and_blueprint_are_told(
+        self, app: flask.Flask, lines: Lines, path: str, route: str | None, endpoint: str | None, blueprint: str | None
+    ) -> None:
+        """The route is the rule as it was written; where none matched, nothing is claimed."""
+        get(app, path).close()
+        names = ("http.route", "flask.endpoint", "flask.blueprint", "event.name")
+        assert [route, endpoint, blueprint, f"GET {route}" if route else "GET"] == told(lines.one, *names)
+
+    def test_the_framework_is_told(self, app: flask.Flask, lines: Lines) -> None:
+        """The name of the framework, and its version."""
+        get(app, "/slash/")
+        assert ["flask", "3"] == [lines.one["framework.name"], lines.one["framework.version"][:1]]
+
+    def test_a_secret_parameter_is_masked(self, app: flask.Flask, lines: Lines) -> None:
+        """The path of a route with a secret parameter has a marker in its place."""
+        get(app, "/reset/kitten")
+        assert ["/reset/<token>", "/reset/[redacted]"] == told(lines.one, "http.route", "url.path")
+
+    @pytest.mark.parametrize(("method", "path"), [("POST", "/reset/kitten"), ("OPTIONS", "/reset/kitten")])
+    def test_it_is_masked_for_other_methods_too(self, app: flask.Flask, lines: Lines, method: str, path: str) -> None:
+        """A 405 for a path with a secret is no reason to write it down."""
+        app.test_client().open(path, method=method, buffered=True)
+        assert "kitten" not in str(lines.one)
+
+    def test_a_mounted_application_has_its_mount_in_the_route(self, app: flask.Flask, lines: Lines) -> None:
+        """The route is seen from the server's root, as the path is."""
+        Client(DispatcherMiddleware(bare(), {"/mount": app})).get("/mount/shop/items/42", buffered=True)
+        assert ["/mount/shop/items/42", "/mount/shop/items/<int:number>"] == told(lines.one, "url.path", "http.route")
+
+    def test_a_quiet_route_is_the_template_whatever_its_parameter_is_called(self, lines: Lines) -> None:
+        """The template that the documentation of `Door` shows holds for Flask's own static files."""
+        app = flask.Flask(__name__, static_folder=str(Path(__file__).parent), static_url_path="/static")
+        WideEvents(app, quiet=["/static/<path:name>"])
+        get(app, "/static/test_flask.py").close()
+        assert [] == lines.raw
+
+
+class TestHooks:
+    """Code around the view."""
+
+    def test_they_add_fields(self, lines: Lines) -> None:
+        """before_request, after_request and teardown_request run inside of the event."""
+        app = watched()
+        app.before_request(lambda: add_field("hook.before", True))
+        app.after_request(lambda response: (add_field("hook.after", True), response)[1])
+        app.teardown_request(lambda error: add_field("hook.teardown", True))
+        app.teardown_appcontext(lambda error: add_field("hook.context", True))
+        get(app)
+        assert [True] * 4 == told(lines.one, *(f"hook.{name}" for name in ("before", "after", "teardown", "context")))
+
+    def test_one_that_answers_itself(self, lines: Lines) -> None:
+        """A before_request that refuses is an answer of the route that was asked for."""
+        app = watched()
+        app.before_request(lambda: ("who are you?", 401))
+        get(app)
+        assert [401, "info", "/", None] == told(lines.one, STATUS, "level", "http.route", "exception.type")
+
+    def test_an_after_request_that_raises(self, lines: Lines) -> None:
+        """It is a 500 like any other, and counts once, although Flask runs it twice."""
+        app = watched()
+
+        @app.after_request
+        def fail(response: flask.Response) -> flask.Response:
+            raise CrashError("after")
+
+        assert 500 == get(app).status_code
+        assert [500, "error", False, "/"] == told(lines.one, STATUS, "level", "exception.handled", "http.route")
+
+    def test_a_teardown_that_raises(self, lines: Lines) -> None:
+        """The exception goes out to the server, which answers 500 in the place of what was prepared."""
+        app = watched()
+
+        @app.teardown_request
+        def fail(error: BaseException | None) -> None:
+            raise CrashError("teardown")
+
+        with pytest.raises(CrashError):
+            get(app)
+        assert [500, "error", "teardown"] == told(lines.one, STATUS, "level", "exception.message")
+
+    def test_a_stream_with_context(self, lines: Lines) -> None:
+        """The generator sees Flask's request and our event; what is torn down after it is in the line."""
+        app = watched()
+
+        def parts() -> Iterator[str]:
+            yield "Hello, "
+            add_field("seen", flask.request.args["name"])
+            yield flask.request.args["name"]
+
+        app.add_url_rule("/stream", "stream", lambda: flask.Response(flask.stream_with_context(parts())))
+        app.teardown_request(lambda error: add_field("torn_down", True))
+        assert b"Hello, ada" == get(app, "/stream?name=ada").data
+        names = ("seen", "torn_down", "http.response.body.size", "http.response.streamed")
+        assert ["ada", True, 10, True] == told(lines.one, *names)
+
+    def test_an_error_in_a_stream_with_context(self, lines: Lines) -> None:
+        """An exception in mid-stream, which Flask never sees, is told."""
+        app = watched()
+
+        def parts() -> Iterator[str]:
+            yield "Hello"
+            raise CrashError("in mid-stream")
+
+        app.add_url_rule("/stream", "stream", lambda: flask.Response(flask.stream_with_context(parts())))
+        with pytest.raises(CrashError):
+            get(app, "/stream")
+        assert [200, "error", "in mid-stream"] == told(lines.one, STATUS, "level", "exception.message")
+
+    def test_an_async_view(self, lines: Lines) -> None:
+        """A view that is a coroutine adds to the event of its request."""
+        pytest.importorskip("asgiref")
+        app = watched()
+
+        async def view() -> str:
+            add_field("seen", True)
+            return "Hello"
+
+        app.add_url_rule("/async", "async", view)
+        get(app, "/async")
+        assert lines.one["seen"] is True
+
+
+class TestErrors:
+    """Exceptions, and what Flask makes of them."""
+
+    NAMES = (STATUS, "level", "exception.type", "exception.handled", "error.count", "http.route")
+    CRASH = f"{__name__}.CrashError"
+
+    @pytest.mark.parametrize("config", [{"DEBUG": True}, {"TESTING": True}, {"PROPAGATE_EXCEPTIONS": True}], ids=str)
+    def test_one_that_flask_lets_through_counts_once(self, lines: Lines, config: dict[str, Any]) -> None:
+        """In debug mode and in tests the exception goes out to the server; it is the same 500, on the same route."""
+        with pytest.raises(CrashError):
+            get(watched(**config), "/crash")
+        assert [500, "error", self.CRASH, False, 1, "/crash"] == told(lines.one, *self.NAMES)
+
+    def test_one_that_flask_answers(self, lines: Lines) -> None:
+        """In production Flask answers 500, with our header."""
+        response = get(watched(), "/crash")
+        assert [500, "error", self.CRASH, False, 1, "/crash"] == told(lines.one, *self.NAMES)
+        assert lines.one["http.request.id"] == response.headers["X-Request-ID"]
+
+    @pytest.mark.parametrize("kind", [CrashError, RuntimeError, Exception])
+    @pytest.mark.parametrize(("status", "level"), [(200, "info"), (422, "info"), (503, "error")])
+    def test_one_with_a_handler(self, lines: Lines, kind: type[Exception], status: int, level: str) -> None:
+        """A handler for the class or one above it has dealt with it; its answer says how bad it was."""
+        app = watched()
+        app.register_error_handler(kind, lambda error: ("sorry", status))
+        get(app, "/crash")
+        assert [status, level, self.CRASH, True, 1, "/crash"] == told(lines.one, *self.NAMES)
+
+    @pytest.mark.parametrize("kind", [500, InternalServerError])
+    def test_a_handler_for_the_500_itself(self, lines: Lines, kind: Any) -> None:
+        """A page of one's own for the 500 does not make the exception a handled one."""
+        app = watched()
+        app.register_error_handler(kind, lambda error: ("our page", 500))
+        assert b"our page" == get(app, "/crash").data
+        assert [500, "error", self.CRASH, False, 1, "/crash"] == told(lines.one, *self.NAMES)
+
+    def test_a_handler_that_raises(self, lines: Lines) -> None:
+        """The handler's own exception is the unhandled one, and its traceback shows the first."""
+        app = watched()
+
+        @app.errorhandler(CrashError)
+        def fail(error: CrashError) -> str:
+            raise LookupError("in the handler")
+
+        get(app, "/crash")
+        expected = [500, "error", "LookupError", False, "/crash"]
+        assert expected == told(lines.one, *(name for name in self.NAMES if name != "error.count"))
+        assert "CrashError: nobody handles this" in lines.one["exception.stacktrace"]
+
+    @pytest.mark.parametrize("handler", [None, HTTPException, 404, Exception])
+    def test_abort_is_no_exception(self, lines: Lines, handler: Any) -> None:
+        """An answer by abort() is an answer, with a handler for it or without."""
+        app = watched()
+        app.add_url_rule("/abort", "abort", lambda: flask.abort(404))
+        if handler is not None:
+            app.register_error_handler(handler, lambda error: ("not here", error.code))
+        get(app, "/abort")
+        assert [404, "info", None, None, None, "/abort"] == told(lines.one, *self.NAMES)
+
+    def test_abort_with_a_500_pages_all_the_same(self, lines: Lines) -> None:
+        """The status is what counts; without an exception it is the type of the error."""
+        app = watched()
+        app.add_url_rule("/abort", "abort", lambda: flask.abort(503))
+        get(app, "/abort")
+        assert [503, "error", None, "503"] == told(lines.one, STATUS, "level", "exception.type", "error.type")
+
+    def test_one_that_was_noted_before_it_was_raised_on(self, lines: Lines) -> None:
+        """An exception that is added and raised on is one error, and an unhandled one."""
+        app = watched()
+
+        def view() -> str:
+            try:
+                return crash()
+            except CrashError as error:
+                add_error(error)
+                raise
+
+        app.add_url_rule("/again", "again", view)
+        get(app, "/again")
+        assert [500, "error", self.CRASH, False, 1, "/again"] == told(lines.one, *self.NAMES)
+
+    def test_a_bad_request_is_the_clients(self, lines: Lines) -> None:
+        """A form without a field is a 400, although Flask raises a KeyError for it."""
+        app = watched()
+        app.add_url_rule("/form", "form", lambda: flask.request.form["name"])
+        get(app, "/form")
+        assert [400, "info", None] == told(lines.one, STATUS, "level", "exception.type")
+
+
+class TestMounts:
+    """Applications in one another."""
+
+    @pytest.fixture
+    def inner(self) -> flask.Flask:
+        """Make an application to be mounted, which has the extension itself."""
+        app = flask.Flask("inner", static_folder=None)
+        app.add_url_rule("/items/<int:number>", "item", lambda number: (add_field("inner", number), "item")[1])
+        app.add_url_rule("/reset/<token>", "reset", lambda token: "reset")
+        app.add_url_rule("/crash", "crash", crash)
+        WideEvents(app, quiet=["/outer/items/<int:number>"])
+        return app
+
+    @pytest.fixture(params=["flask", "wsgi"])
+    def outer(self, request: pytest.FixtureRequest, inner: flask.Flask) -> Any:
+        """Make an application in which the other one is mounted, behind a door of either kind."""
+        root = bare()
+        root.wsgi_app = DispatcherMiddleware(root.wsgi_app, {"/outer": inner})  # type: ignore[method-assign]
+        if request.param == "wsgi":
+            return wideevents.integrations.wsgi.WideEvents(root)
+        WideEvents(root)
+        return root
+
+    def test_the_inner_one_adds_to_the_outer_event(self, outer: Any, lines: Lines) -> None:
+        """There is one line and one request id; route and endpoint are the inner one's, and the mount is in the route."""
+        response = Client(outer).get("/outer/items/7", buffered=True)
+        names = ("http.route", "flask.endpoint", "inner", "url.path", STATUS)
+        assert ["/outer/items/<int:number>", "item", 7, "/outer/items/7", 200] == told(lines.one, *names)
+        assert [lines.one["http.request.id"]] == response.headers.getlist("X-Request-ID")
+
+    def test_an_error_in_the_inner_one_counts_once(self, outer: Any, lines: Lines) -> None:
+        """It was answered in there, and is told by the outer event."""
+        Client(outer).get("/outer/crash", buffered=True)
+        names = (STATUS, "level", "exception.handled", "error.count", "http.route")
+        assert [500, "error", False, 1, "/outer/crash"] == told(lines.one, *names)
+
+    def test_a_secret_in_the_inner_path_is_masked(self, outer: Any, lines: Lines) -> None:
+        """The parameters of the inner route are known to the outer event."""
+        Client(outer).get("/outer/reset/kitten", buffered=True)
+        assert "kitten" not in str(lines.one)
+
+    def test_the_outer_one_is_as_before(self, outer: Any, lines: Lines) -> None:
+        """What is not mounted is served by the outer application."""
+        response = Client(outer).get("/missing", buffered=True)
+        assert (404, 404, None) == (response.status_code, *told(lines.one, STATUS, "http.route"))
+
+    def test_side_by_side_each_has_its_event(self, inner: flask.Flask, lines: Lines) -> None:
+        """Under a dispatcher without a door every application is the outermost one."""
+        client = Client(DispatcherMiddleware(watched(), {"/outer": inner}))
+        client.get("/", buffered=True)
+        client.get("/outer/crash", buffered=True)
+        assert ["/", "/outer/crash"] == [line["http.route"] for line in lines.all]
+
+
+class TestProxies:
+    """Flask's own way to believe a proxy."""
+
+    HEADERS = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example"}
+
+    def test_proxy_fix_in_front(self, lines: Lines) -> None:
+        """What ProxyFix has put right is what the line says."""
+        app = watched()
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+        get(app, headers=self.HEADERS)
+        names = ("client.address", "url.scheme", "server.address")
+        assert ["203.0.113.7", "https", "shop.example"] == told(lines.one, *names)
+
+    def test_proxy_fix_behind(self, lines: Lines) -> None:
+        """A ProxyFix that was there first still serves the application; the door has its own setting."""
+        app = bare()
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)  # type: ignore[method-assign]
+        app.add_url_rule("/who", "who", lambda: str(flask.request.remote_addr))
+        WideEvents(app, proxies=1)
+        assert b"203.0.113.7" == get(app, "/who", headers=self.HEADERS).data
+        assert "203.0.113.7" == lines.one["client.address"]
+
+
+class TestClient:
+    """Flask's test client, which reads no answer to its end."""
+
+    @pytest.fixture
+    def app(self) -> flask.Flask:
+        """Make an application with answers of every kind."""
+        app = watched()
+        app.add_url_rule("/nothing", "nothing", lambda: ("", 204))
+        app.add_url_rule("/moved", "moved", lambda: flask.redirect("/"))
+        app.add_url_rule("/empty", "empty", lambda: "")
+        app.add_url_rule("/stream", "stream", lambda: flask.Response(iter(["one", "two"])))
+        return app
+
+    @pytest.mark.parametrize("path", ["/", "/nothing", "/moved", "/empty", "/missing", "/crash"])
+    def test_the_event_is_there_while_the_response_is_held(self, app: flask.Flask, lines: Lines, path: str) -> None:
+        """A test looks at the event after `client.get()`, and need not read nor close the response."""
+        response = app.test_client().get(path)
+        assert response.status_code == lines.one[STATUS]
+        response.close()
+        assert len(lines.raw) == 1
+
+    def test_head_is_there_at_once(self, app: flask.Flask, lines: Lines) -> None:
+        """There is nothing to read."""
+        response = app.test_client().head("/")
+        assert (200, 0) == (response.status_code, lines.one["http.response.body.size"])
+
+    def test_a_streamed_one_ends_when_it_is_read(self, app: flask.Flask, lines: Lines) -> None:
+        """Nobody knows a stream's length before its end."""
+        response = app.test_client().get("/stream")
+        before = len(lines.raw)
+        assert (0, b"onetwo", 6) == (before, response.data, lines.one["http.response.body.size"])
+
+    def test_a_streamed_one_that_is_closed_was_left(self, app: flask.Flask, lines: Lines) -> None:
+        """A test that closes a stream unread is a client that leaves."""
+        app.test_client().get("/stream").close()
+        assert [True, "cancelled"] == told(lines.one, "client.disconnected", "outcome")
+
+    def test_redirects_that_are_followed_have_a_line_each(self, app: flask.Flask, lines: Lines) -> None:
+        """Every request is one, also those that the client makes by itself."""
+        app.test_client().get("/moved", follow_redirects=True)
+        assert [302, 200] == [line[STATUS] for line in lines.all]
+
+    def test_a_client_that_keeps_its_context(self, app: flask.Flask, lines: Lines) -> None:
+        """`with client:` keeps Flask's context for the test to look at; the event has ended, and is not in it."""
+        with app.test_client() as client:
+            client.get("/?page=2")
+            assert ("2", None, 1) == (flask.request.args["page"], current(), len(lines.raw))
+
+
+class TestFreed:
+    """An application that nobody refers to is freed at once."""
+
+    @staticmethod
+    def freed(app: flask.Flask, path: str | None = None) -> bool:
+        """Serve *app* once, and tell whether it is gone with the last name for it; the caller keeps none."""
+        if path is not None:
+            list(app(create_environ(path), lambda *arguments: None))
+        reference = weakref.ref(app)
+        del app
+        return reference() is None
+
+    @pytest.mark.parametrize("path", [None, "/"])
+    def test_with_the_last_reference(self, lines: Lines, path: str | None) -> None:
+        """Flask promises it (its own test_app_freed_on_zero_refcount), and the extension does not break it."""
+        gc.collect()
+        gc.disable()
+        try:
+            freed = self.freed(watched(), path)
+        finally:
+            gc.enable()
+        assert freed
+
+    def test_what_serves_it_keeps_it(self, lines: Lines) -> None:
+        """Who holds `app.wsgi_app` alone, as in `ProxyFix(create_app().wsgi_app)`, is served, as without us."""
+        response = Client(ProxyFix(watched().wsgi_app)).get("/", buffered=True)
+        assert (200, 1) == (response.status_code, len(lines.raw))
+
+
+class Preloaded(Process):
+    """Two workers of gunicorn that were forked from a process which had loaded the application."""
+
+    name = "gunicorn_preload"
+
+    def command(self, descriptor: int) -> list[str]:
+        return [*gunicorn(descriptor, workers=2), "--preload", f'tests.integrations.doors:serve("{self.door.name}")']
+
+
+class TestPreload:
+    """A process that is forked after everything was built."""
+
+    def test_every_worker_is_itself(self, tmp_path: Path) -> None:
+        """Process and instance ids are the worker's own, and no id of a request or an event comes twice."""
+        server = Preloaded(DOORS["flask"], tmp_path)
+
+        def ask(_: int) -> str:
+            (answered,) = server.converse([Ask("GET", "/echo?mark=1", headers={"X-Request-ID": None})])
+            return answered.headers["X-Request-ID"]
+
+        try:
+            ids = [ask(0)]
+            with ThreadPoolExecutor(8) as clients:
+                while len(ids) < 100 or len({line["process.pid"] for line in server.everything()}) < 2:
+                    ids += clients.map(ask, range(100))
+                    assert len(ids) < 5_000, "one worker took all requests"
+            assert server.process is not None
+            parent = server.process.pid
+        finally:
+            server.stop()
+        lines = server.everything()
+        pids = {line["process.pid"] for line in lines}
+        instances = {(line["process.pid"], line["service.instance.id"]) for line in lines}
+        assert (2, 2, 2) == (len(pids - {parent}), len(instances), len({instance for _, instance in instances}))
+        for name in ("event.id", "trace.id", "http.request.id"):
+            assert len(lines) == len({line[name] for line in lines})
+        assert sorted(ids) == sorted(line["http.request.id"] for line in lines)
+
+
+RELOADED = """
+from flask import Flask
+from werkzeug.serving import run_simple
+from wideevents.integrations.flask import WideEvents
+
+app = Flask(__name__)
+app.add_url_rule("/", "hello", lambda: "Hello")
+WideEvents(app)
+run_simple("127.0.0.1", {port}, app, use_reloader=True, reloader_interval=0.05, reloader_type="stat")
+"""
+
+
+class TestReloader:
+    """The development server, which starts anew when a file has changed."""
+
+    def test_every_request_has_one_line_before_and_after(self, tmp_path: Path) -> None:
+        """The process that serves is another one after a change; there is one line for each request."""
+        server = Reloading(tmp_path)
+        try:
+            first = eventually(server.ask, "the first answer")
+            later = server.script.stat().st_mtime + 10
+            os.utime(server.script, (later, later))
+            second = eventually(lambda: (server.ask() or first) != first and server.pids[-1], "an answer after the change")
+        finally:
+            end(server.process)
+        eventually(lambda: not alive(second), "the end of the process that served")
+        lines = server.lines.all()
+        assert server.pids == [line["process.pid"] for line in lines]
+        assert len(lines) == len({line["http.request.id"] for line in lines})
+
+
+class Reloading:
+    """Run the development server with its reloader, which makes a socket of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.script = folder / "reloaded.py"
+        self.script.write_text(RELOADED.format(port=self.port))
+        self.lines = LineFile(folder / "events.jsonl")
+        self.pids: list[int] = []
+        with (folder / "server.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(self.script)],
+                cwd=folder,
+                env=environment(WIDEEVENTS_OUTPUT=str(self.lines.path)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def ask(self) -> int | None:
+        """Ask once, and return the process that wrote the line; None where nobody answered."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/")
+            answered = connection.getresponse()
+        except OSError:
+            return None
+        finally:
+            connection.close()
+        self.pids.append(self.lines.of(answered.headers["X-Request-ID"])[0]["process.pid"])
+        return self.pids[-1]
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

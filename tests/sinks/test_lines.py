@@ -1,0 +1,537 @@
+"""What the lines sink promises beyond what every sink does."""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import random
+import select
+import signal
+import socket
+import stat
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread, Timer
+
+import pytest
+
+import wideevents
+from tests.conftest import in_child
+from tests.sinks import event_of, padded
+from tests.strict import parse_line, strict_loads
+from wideevents import health
+from wideevents.errors import ConfigurationError
+from wideevents.health import Fault
+from wideevents.sinks.lines import PATIENCE, LinesSink
+
+LONGEST = 60_000
+ENOUGH = PATIENCE + 0.15
+"""Seconds that waiting may take on a busy machine, when it is to take `PATIENCE`."""
+
+
+class Pipe:
+    """A pipe, its reader, and a sink on its writer."""
+
+    def __init__(self, *, blocking: bool, longest: int = LONGEST) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.writer, blocking)
+        os.set_blocking(self.reader, False)
+        self.sink = LinesSink(self.writer, longest=longest)
+
+    def fill(self, room: int = 0) -> int:
+        """Fill the pipe up to *room* bytes, by line ends that no reader counts; return how many went in."""
+        blocking = os.get_blocking(self.writer)
+        os.set_blocking(self.writer, False)
+        filled = 0
+        try:
+            while True:
+                filled += os.write(self.writer, b"\n" * 4_096)
+        except BlockingIOError:
+            os.set_blocking(self.writer, blocking)
+        left = room
+        while left > 0:
+            left -= len(os.read(self.reader, left))
+        return filled - room
+
+    def read(self) -> bytes:
+        """Return all that is in the pipe."""
+        found = b""
+        while select.select((self.reader,), (), (), 0)[0] and (part := os.read(self.reader, 65_536)):
+            found += part
+        return found
+
+    def lines(self) -> list[bytes]:
+        """Return all that is in the pipe, line by line, without empty ones."""
+        return [line + b"\n" for line in self.read().split(b"\n") if line]
+
+    def close(self) -> None:
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    """Give a pipe whose writer somebody has made non-blocking."""
+    made = Pipe(blocking=False)
+    yield made
+    made.close()
+
+
+def seconds_to_fail(sink: LinesSink, line: bytes) -> float:
+    """Return how long the sink waits before it gives *line* up."""
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        sink.write(event_of(line))
+    return time.monotonic() - started
+
+
+def give_up(sink: LinesSink, line: bytes) -> None:
+    """Write *line*, or not."""
+    with suppress(TimeoutError):
+        sink.write(event_of(line))
+
+
+class TestOneWrite:
+    @pytest.mark.parametrize("size", [100, 4_097, LONGEST])
+    def test_a_line_is_one_write(self, size: int) -> None:
+        """Each datagram is one write: what is killed between two of them leaves no half line."""
+        reader, writer = socket.socketpair(type=socket.SOCK_DGRAM)
+        with reader, writer:
+            sink = LinesSink(writer.fileno(), longest=LONGEST)
+            for mark in "ab":
+                sink.write(event_of(padded(size, mark)))
+
+            assert [padded(size, "a"), padded(size, "b")] == [reader.recv(2 * LONGEST), reader.recv(2 * LONGEST)]
+
+    def test_nothing_is_held_back(self, tmp_path: Path) -> None:
+        """When write() is back the line is with the kernel, where a kill cannot reach it."""
+        sink = LinesSink.open(tmp_path / "events.jsonl", longest=LONGEST)
+
+        for number in range(1, 4):
+            sink.write(event_of(b"{}\n"))
+            assert 3 * number == (tmp_path / "events.jsonl").stat().st_size
+
+
+class TestShortWrites:
+    @pytest.fixture
+    def stingy(self, pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """Let the kernel take at most 1,000 bytes of the pipe at once; gives the sizes it was asked to write."""
+        write, asked = os.write, []
+
+        def short(descriptor: int, data: bytes) -> int:
+            if descriptor != pipe.writer:
+                return write(descriptor, data)
+            asked.append(len(data))
+            return write(descriptor, data[:1_000])
+
+        monkeypatch.setattr(os, "write", short)
+        return asked
+
+    def test_a_short_write_is_completed(self, pipe: Pipe, stingy: list[int]) -> None:
+        """The kernel may take less than it was given; the rest follows at once."""
+        pipe.sink.write(event_of(padded(2_500)))
+
+        assert padded(2_500) == pipe.read()
+        assert stingy == [2_500, 1_500, 500]
+
+    def test_the_next_line_follows_without_an_empty_one(self, pipe: Pipe, stingy: list[int]) -> None:
+        """A line that was completed is a whole line."""
+        pipe.sink.write(event_of(padded(2_500)))
+        pipe.sink.write(event_of(padded(100)))
+
+        assert padded(2_500) + padded(100) == pipe.read()
+
+    def test_a_full_pipe_is_waited_for(self, pipe: Pipe) -> None:
+        """A reader that comes in time gets the line whole."""
+        pipe.fill()
+        found: list[bytes] = []
+
+        def read_late() -> None:
+            time.sleep(PATIENCE / 3)
+            deadline = time.monotonic() + 5
+            while time.monotonic() < deadline and b"}" not in b"".join(found):
+                found.append(pipe.read())
+
+        reader = Thread(target=read_late)
+        reader.start()
+        pipe.sink.write(event_of(padded(30_000)))
+        reader.join()
+
+        assert padded(30_000) == (b"".join(found) + pipe.read()).lstrip(b"\n")
+
+
+class TestSlowReader:
+    def test_a_line_is_given_up_after_its_patience(self, pipe: Pipe) -> None:
+        """A request waits a tenth of a second for whoever reads its line, and no longer."""
+        pipe.fill()
+
+        assert PATIENCE * 0.9 <= seconds_to_fail(pipe.sink, padded(1_000)) <= ENOUGH
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="the size of a pipe is Linux's")
+    def test_a_line_of_which_a_part_is_out_is_given_up_too(self, pipe: Pipe) -> None:
+        """The rest of a line is worth waiting for, but not for ever."""
+        pipe.fill(room=8_192)
+
+        assert PATIENCE * 0.9 <= seconds_to_fail(pipe.sink, padded(30_000)) <= ENOUGH
+
+    def test_all_its_waiting_together_is_one_patience(self, pipe: Pipe) -> None:
+        """The turn, the first byte and the last byte share one deadline: a request waits 100 ms in all."""
+        pipe.fill()
+        trickle = Flag()
+
+        def read_a_little() -> None:
+            time.sleep(PATIENCE * 0.8)
+            os.read(pipe.reader, 4_096)
+            trickle.set()
+
+        Thread(target=read_a_little).start()
+        waited = seconds_to_fail(pipe.sink, padded(30_000))
+        trickle.wait()
+
+        assert waited <= ENOUGH - 0.1
+
+    def test_a_torn_line_does_not_spoil_the_next(self, pipe: Pipe) -> None:
+        """What is left of it is ended by a newline, so that the next line is one of its own."""
+        pipe.fill(room=8_192)
+        seconds_to_fail(pipe.sink, padded(30_000, "t"))
+        pipe.read()
+        for mark in "ab":
+            pipe.sink.write(event_of(padded(500, mark)))
+
+        assert [padded(500, "a"), padded(500, "b")] == pipe.lines()
+
+    def test_a_torn_line_is_ended_even_if_the_next_cannot_be_written_either(self, pipe: Pipe) -> None:
+        """However many lines are lost in a row, the first that is written stands alone."""
+        pipe.fill(room=8_192)
+        for mark in "tu":
+            seconds_to_fail(pipe.sink, padded(30_000, mark))
+        assert pipe.read().strip(b"\n").startswith(b'{"pad":"ttt')
+        pipe.sink.write(event_of(padded(500, "a")))
+
+        assert b"\n" + padded(500, "a") == pipe.read()
+
+    def test_a_lost_line_is_counted_and_told_on_the_next(self, pipe: Pipe, reconfigurable: None) -> None:
+        """The work goes on as if nothing was, and the next line says that one is missing."""
+        wideevents.configure(output=pipe.sink)
+        pipe.fill()
+        with wideevents.event("lost"):
+            pass
+        pipe.read()
+        with wideevents.event("written"):
+            pass
+        (line,) = pipe.lines()
+
+        assert (parse_line(line)["event.name"], parse_line(line)["events.lost"]) == ("written", 1)
+        assert health.faults.counts() == {Fault.LOST: 1}
+
+    @pytest.mark.parametrize("size", [1_000, 30_000])
+    def test_a_blocking_pipe_keeps_its_patience_too(self, size: int) -> None:
+        """Standard output is inherited, and blocks: a reader that stops must not stop the service."""
+        pipe = Pipe(blocking=True)
+        pipe.fill()
+        rescue = Timer(1.0, pipe.read)
+        rescue.start()
+        started = time.monotonic()
+        try:
+            with pytest.raises(TimeoutError):
+                pipe.sink.write(event_of(padded(size)))
+            assert time.monotonic() - started <= ENOUGH
+        finally:
+            rescue.join()
+            pipe.close()
+
+
+class TestTurns:
+    def test_lines_of_several_processes_and_threads_do_not_mix(self) -> None:
+        """Four processes of two threads on one pipe, lines of 1 to 60 KB: none is torn, and what is lost is counted."""
+        pipe = Pipe(blocking=True)
+        children = [fork(partial(write_many, pipe, mark)) for mark in "abcd"]
+        os.close(pipe.writer)
+        os.set_blocking(pipe.reader, True)
+        received = b""
+        while part := os.read(pipe.reader, 65_536):
+            received += part
+        os.close(pipe.reader)
+        lost = sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+        marks = [set(strict_loads(line.decode())["pad"]) for line in received.splitlines()]
+
+        assert all(len(mark) == 1 for mark in marks)
+        assert len(marks) + lost == 4 * 2 * 30
+        assert lost <= 24, "patience should rarely run out while the reader reads"
+
+    def test_another_process_that_keeps_the_pipe_is_waited_for_no_longer_than_the_patience(self, pipe: Pipe) -> None:
+        """A process that was stopped while it held the turn must not stop the others."""
+        child = fork(lambda: hold(pipe))
+        os.set_blocking(pipe.reader, True)
+        assert os.read(pipe.reader, 5) == b"held\n"
+        try:
+            assert PATIENCE * 0.9 <= seconds_to_fail(pipe.sink, padded(100)) <= ENOUGH
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        os.set_blocking(pipe.reader, False)
+        pipe.sink.write(event_of(padded(100)))
+
+        assert padded(100) == pipe.read()
+
+    def test_another_thread_that_keeps_the_pipe_is_waited_for_no_longer_than_the_patience(self, pipe: Pipe) -> None:
+        """A thread that waits for the reader holds the turn; the next one gives up when its own time is over."""
+        pipe.fill()
+        waits: list[float] = []
+        threads = [Thread(target=lambda: waits.append(seconds_to_fail(pipe.sink, padded(9_000)))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert max(waits) <= ENOUGH + PATIENCE
+
+    def test_a_fork_beside_a_thread_that_writes_locks_nobody_out(self, pipe: Pipe) -> None:
+        """The thread that holds the turn is not in the child: there the lock is made anew."""
+        pipe.fill()
+        writing = Thread(target=lambda: give_up(pipe.sink, padded(9_000)))
+        writing.start()
+        time.sleep(PATIENCE / 3)
+
+        def write() -> str:
+            deadline = time.monotonic() + 5
+            while time.monotonic() < deadline:
+                try:
+                    pipe.read()
+                    pipe.sink.write(event_of(padded(100)))
+                except TimeoutError:
+                    continue
+                return "written"
+            return "locked out"
+
+        answer = in_child(write)
+        writing.join()
+
+        assert answer == "written"
+
+    def test_a_signal_handler_that_ends_an_event_locks_nobody_out(self, pipe: Pipe) -> None:
+        """It runs in the thread that holds the turn: its line may be lost, and the process goes on."""
+        pipe.fill()
+        failed: list[float] = []
+        before = signal.signal(signal.SIGALRM, lambda *_: failed.append(seconds_to_fail(pipe.sink, padded(100))))
+        try:
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE / 4)
+            seconds_to_fail(pipe.sink, padded(9_000))
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        pipe.read()
+        pipe.sink.write(event_of(padded(100)))
+
+        assert len(failed) == 1
+        assert padded(100) == pipe.read()
+
+    def test_the_turn_is_given_back_after_a_failure(self, pipe: Pipe) -> None:
+        """Another process may write at once after a line of ours was given up."""
+        pipe.fill()
+        seconds_to_fail(pipe.sink, padded(9_000))
+
+        assert in_child(lambda: fcntl.lockf(pipe.writer, fcntl.LOCK_EX | fcntl.LOCK_NB) or "free") == "free"
+
+    def test_short_lines_on_a_pipe_need_none(self) -> None:
+        """Up to PIPE_BUF the kernel keeps lines apart by itself (POSIX): nobody waits for a turn."""
+        pipe = Pipe(blocking=False, longest=select.PIPE_BUF)
+        child = fork(lambda: hold(pipe))
+        os.set_blocking(pipe.reader, True)
+        assert os.read(pipe.reader, 5) == b"held\n"
+        pipe.sink.write(event_of(padded(select.PIPE_BUF)))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+        assert padded(select.PIPE_BUF) == os.read(pipe.reader, LONGEST)
+        pipe.close()
+
+
+class TestFailures:
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full")
+    def test_a_full_disk_costs_the_line_and_is_counted(
+        self, reconfigurable: None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The work goes on; the sentence says that no space is left, once."""
+        wideevents.configure(output="/dev/full")
+        answers = []
+        for number in range(3):
+            with wideevents.event("job"):
+                answers.append(number)
+
+        assert answers == [0, 1, 2]
+        assert health.faults.counts() == {Fault.LOST: 3}
+        assert sum("No space left" in record.getMessage() for record in caplog.records) == 1
+
+    def test_a_reader_that_is_gone_costs_the_line_and_not_the_process(self, reconfigurable: None) -> None:
+        """`serve | head -1` ends the reader first."""
+        pipe = Pipe(blocking=True)
+        wideevents.configure(output=pipe.sink)
+        os.close(pipe.reader)
+        with wideevents.event("job"):
+            pass
+        os.close(pipe.writer)
+
+        assert health.faults.counts() == {Fault.LOST: 1}
+
+    def test_a_descriptor_that_somebody_closed_costs_the_line(self, reconfigurable: None) -> None:
+        """A daemon may close what it inherited."""
+        pipe = Pipe(blocking=True)
+        wideevents.configure(output=pipe.sink)
+        pipe.close()
+        with wideevents.event("job"):
+            pass
+
+        assert health.faults.counts() == {Fault.LOST: 1}
+
+
+class TestFile:
+    def test_lines_are_appended_to_what_is_there(self, tmp_path: Path) -> None:
+        """A restart goes on where the last process ended."""
+        path = tmp_path / "events.jsonl"
+        path.write_bytes(b'{"n":0}\n')
+        for number in (1, 2):
+            LinesSink.open(path, longest=LONGEST).write(event_of(b'{"n":%d}\n' % number))
+
+        assert path.read_bytes() == b'{"n":0}\n{"n":1}\n{"n":2}\n'
+
+    def test_two_processes_share_a_file(self, tmp_path: Path) -> None:
+        """It is opened to append: none writes over the other's lines."""
+        path = tmp_path / "events.jsonl"
+        sink = LinesSink.open(path, longest=LONGEST)
+
+        def write() -> int:
+            other = LinesSink.open(path, longest=LONGEST)
+            for _ in range(50):
+                other.write(event_of(padded(5_000, "c")))
+            return 0
+
+        child = fork(write)
+        for _ in range(50):
+            sink.write(event_of(padded(5_000, "p")))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+        assert sorted([padded(5_000, "c")] * 50 + [padded(5_000, "p")] * 50) == sorted(
+            path.read_bytes().splitlines(keepends=True)
+        )
+
+    def test_a_new_file_is_readable_by_others_and_writable_by_its_owner(self, tmp_path: Path) -> None:
+        """A log shipper that runs as another user can read it."""
+        path = tmp_path / "events.jsonl"
+        before = os.umask(0)
+        try:
+            LinesSink.open(path, longest=LONGEST)
+        finally:
+            os.umask(before)
+
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+    @pytest.mark.parametrize("path", ["", "missing/events.jsonl"], ids=["a folder", "in a folder that is not there"])
+    def test_a_path_that_cannot_be_written_is_refused_at_once(self, path: str, tmp_path: Path) -> None:
+        """The sentence says which path and why, before the first request."""
+        with pytest.raises(ConfigurationError) as refused:
+            LinesSink.open(tmp_path / path, longest=LONGEST)
+
+        assert str(refused.value).startswith(f"output='{tmp_path / path}' cannot be used: it must be a file that")
+        assert isinstance(refused.value.__cause__, OSError)
+
+    def test_it_is_closed_when_the_sink_is_dropped(self, tmp_path: Path) -> None:
+        """A process that configures itself again and again keeps no descriptor."""
+        before = descriptors(tmp_path)
+        sink = LinesSink.open(tmp_path / "events.jsonl", longest=LONGEST)
+        assert before + 1 == descriptors(tmp_path)
+        sink.close()
+        del sink
+        gc.collect()
+
+        assert before == descriptors(tmp_path)
+
+    def test_it_is_not_closed_before_an_event_in_progress_is_written(
+        self, tmp_path: Path, reconfigurable: None
+    ) -> None:
+        """A request that began before a new configure() ends in the file it began with."""
+        first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+        wideevents.configure(output=first)
+        with wideevents.event("before"):
+            wideevents.configure(output=second)
+            gc.collect()
+            with wideevents.event("after"):
+                pass
+
+        assert [parse_line(line)["event.name"] for line in first.read_bytes().splitlines(keepends=True)] == ["before"]
+        assert [parse_line(line)["event.name"] for line in second.read_bytes().splitlines(keepends=True)] == ["after"]
+        gc.collect()
+        assert descriptors(tmp_path) == 1
+
+    def test_a_program_that_is_started_does_not_inherit_it(self, tmp_path: Path) -> None:
+        """A descriptor that leaks into a child keeps the file open for as long as that runs."""
+        sink = LinesSink.open(tmp_path / "events.jsonl", longest=LONGEST)
+        links = [Path("/dev/fd") / name for name in os.listdir("/dev/fd")]
+        opened = [int(link.name) for link in links if os.path.exists(link) and same(link, tmp_path / "events.jsonl")]
+
+        assert sink
+        assert [os.get_inheritable(descriptor) for descriptor in opened] == [False]
+
+
+def same(link: Path, path: Path) -> bool:
+    """Tell whether *link*, of /dev/fd, is the file at *path*."""
+    try:
+        return os.path.samefile(link, path)
+    except OSError:
+        return False
+
+
+def descriptors(folder: Path) -> int:
+    """Return how many files of *folder* this process has open."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    links = [Path("/dev/fd") / name for name in os.listdir("/dev/fd")]
+    return sum(1 for link in links if any(same(link, path) for path in files))
+
+
+def fork(work: Callable[[], int]) -> int:
+    """Run *work* in a forked child, whose exit code is what it returns; 99 where it raises. Return its pid."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, for a fork beside threads
+        pid = os.fork()
+    if pid == 0:
+        code = 99
+        try:
+            code = work()
+        finally:
+            os._exit(code)
+    return pid
+
+
+def hold(pipe: Pipe) -> int:
+    """Take the turn of the pipe, say so, and keep it."""
+    fcntl.lockf(pipe.writer, fcntl.LOCK_EX)
+    os.write(pipe.writer, b"held\n")
+    time.sleep(30)
+    return 0
+
+
+def write_many(pipe: Pipe, mark: str) -> int:
+    """Write thirty lines from each of two threads; return how many were lost."""
+    os.close(pipe.reader)
+    lost: list[int] = []
+
+    def write(seed: int) -> None:
+        sizes = random.Random(f"{mark}{seed}")
+        for _ in range(30):
+            try:
+                pipe.sink.write(event_of(padded(sizes.choice([1_000, 4_096, 9_000, 20_000, LONGEST]), mark)))
+            except TimeoutError:
+                lost.append(1)
+
+    threads = [Thread(target=write, args=(seed,)) for seed in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(lost)

@@ -1,0 +1,193 @@
+"""What the health room promises."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+import pytest
+
+from tests.conftest import at_once, in_child
+from wideevents import health
+from wideevents.health import ON_THE_NEXT_LINE, TOLD_LIMIT, Fault, Tally, faults, forget, report, unreported
+
+
+class Reentrant:
+    """A key that counts while it is being counted, as a signal handler or a `__del__` may."""
+
+    def __init__(self, tally: Tally[object]) -> None:
+        self.tally = tally
+        self.entered = False
+
+    def __hash__(self) -> int:
+        if not self.entered:
+            self.entered = True
+            self.tally.add("inner")
+        return 1
+
+
+class TestTally:
+    def test_counts_by_key(self) -> None:
+        """What is added under a key adds up."""
+        tally: Tally[str] = Tally()
+        tally.add("a")
+        tally.add("a", 2)
+        tally.add("b")
+
+        assert tally.counts() == {"a": 3, "b": 1}
+
+    def test_gives_a_copy(self) -> None:
+        """Whoever reads the counts cannot change them."""
+        tally: Tally[str] = Tally()
+        tally.add("a")
+        tally.counts()["a"] = 99
+
+        assert tally.counts() == {"a": 1}
+
+    def test_begins_anew_when_taken(self) -> None:
+        """Each count is taken once."""
+        tally: Tally[str] = Tally()
+        tally.add("a")
+
+        assert (tally.take(), tally.take()) == ({"a": 1}, {})
+
+    def test_is_false_when_empty(self) -> None:
+        """To look whether there is anything costs nothing."""
+        tally: Tally[str] = Tally()
+        before = bool(tally)
+        tally.add("a")
+
+        assert (before, bool(tally)) == (False, True)
+
+    @pytest.mark.usefixtures("eager_switching")
+    def test_loses_nothing_when_threads_add_at_once(self) -> None:
+        """The counts are exact from any number of threads."""
+        tally: Tally[str] = Tally()
+
+        def add() -> None:
+            for _ in range(2_000):
+                tally.add("a")
+
+        at_once(*[add] * 8)
+
+        assert tally.counts() == {"a": 16_000}
+
+    @pytest.mark.usefixtures("eager_switching")
+    def test_loses_nothing_between_adding_and_taking(self) -> None:
+        """What is added while somebody takes is in this taking, or in the next one."""
+        tally: Tally[str] = Tally()
+        taken: list[int] = []
+
+        def add() -> None:
+            for _ in range(5_000):
+                tally.add("a")
+
+        def take() -> None:
+            taken.extend(tally.take().get("a", 0) for _ in range(2_000))
+
+        at_once(add, add, take, take)
+
+        assert sum(taken) + tally.counts().get("a", 0) == 10_000
+
+    def test_can_be_added_to_while_it_is_added_to(self) -> None:
+        """A signal handler or a `__del__` that counts in the middle of a count does not stop the thread for ever."""
+        tally: Tally[object] = Tally()
+        at_once(lambda: tally.add(Reentrant(tally)))
+
+        assert sorted(tally.counts().values()) == [1, 1]
+
+    def test_can_be_used_in_a_child_that_was_forked_while_a_thread_counted(self) -> None:
+        """The lock that a thread of the parent held at the fork is a new one in the child."""
+        tally: Tally[object] = Tally()
+        children: list[object] = []
+
+        class Forking:
+            def __hash__(self) -> int:
+                if not children:
+                    children.append(None)
+                    at_once(partial(fork, children))
+                return 1
+
+        def fork(children: list[object]) -> None:
+            children.append(in_child(lambda: tally.add("a") or tally.counts()["a"]))
+
+        tally.add(Forking())
+
+        assert children == [None, 1]
+
+
+class TestReport:
+    def test_counts_every_time(self) -> None:
+        """A fault is counted as often as it happens."""
+        for _ in range(3):
+            report(Fault.BAD_VALUE, "key", "It went wrong.")
+
+        assert faults.counts() == {Fault.BAD_VALUE: 3}
+
+    def test_tells_it_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The sentence is logged, as a warning of the logger `wideevents`, the first time it happens to a subject."""
+        for _ in range(3):
+            report(Fault.BAD_VALUE, "key", "100 % of it went wrong.")
+
+        assert caplog.record_tuples == [("wideevents", logging.WARNING, "100 % of it went wrong.")]
+
+    def test_tells_it_again_of_another_subject_and_of_another_fault(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Each key and each kind of trouble is told of."""
+        report(Fault.BAD_VALUE, "one", "A")
+        report(Fault.BAD_VALUE, "two", "B")
+        report(Fault.RESERVED, "one", "C")
+
+        assert caplog.messages == ["A", "B", "C"]
+
+    def test_shows_the_error_that_it_is_about(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Where a stage or a sink raised, its traceback is logged too."""
+        error = ValueError("why")
+        report(Fault.STAGE, "stage", "It failed.", error=error)
+
+        (record,) = caplog.records
+        assert record.exc_info is not None
+        assert record.exc_info[1] is error
+
+    def test_keeps_late_writes_and_lost_lines_for_the_next_line(self) -> None:
+        """Two faults are fields of the next line; the others are only counted."""
+        for fault in Fault:
+            report(fault, "key", "It went wrong.")
+
+        assert unreported.counts() == dict.fromkeys(ON_THE_NEXT_LINE, 1)
+        assert {fault.value for fault in ON_THE_NEXT_LINE} == {"events.late_writes", "events.lost"}
+
+    def test_stops_telling_when_there_is_no_end_of_subjects(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Hostile keys cost neither memory nor a flood of log lines; they are counted all the same."""
+        for number in range(TOLD_LIMIT + 10):
+            report(Fault.RESERVED, f"key {number}", f"It went wrong {number} times.")
+
+        assert len(caplog.messages) == TOLD_LIMIT
+        assert faults.counts() == {Fault.RESERVED: TOLD_LIMIT + 10}
+
+    def test_does_not_run_in_circles(self) -> None:
+        """A log handler of the application that adds a field, which is reported itself, comes to an end."""
+
+        class Reporting(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                report(Fault.NO_EVENT, "add_field", "It went wrong.")
+
+        handler = Reporting()
+        health.logger.addHandler(handler)
+        try:
+            report(Fault.NO_EVENT, "add_field", "It went wrong.")
+        finally:
+            health.logger.removeHandler(handler)
+
+        assert faults.counts() == {Fault.NO_EVENT: 2}
+
+
+class TestForget:
+    def test_begins_anew(self, caplog: pytest.LogCaptureFixture) -> None:
+        """After it nothing is counted, and each sentence is told again."""
+        report(Fault.LOST, "sink", "A")
+        forget()
+        counts = (faults.counts(), unreported.counts())
+        report(Fault.LOST, "sink", "A")
+
+        assert counts == ({}, {})
+        assert caplog.messages == ["A", "A"]

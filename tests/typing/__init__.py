@@ -1,0 +1,1 @@
+"""Code that is only type-checked: `mypy` reads it, and nobody runs it."""
