@@ -266,13 +266,16 @@ class TestOutput:
         (tmp_path / "events.jsonl").touch()
         with (tmp_path / "events.jsonl").open(mode) as file:
             assert "of an open file give the path" in refused(output=file)
-            assert "of an open file give the path" in refused(output=[file])
+
+    def test_an_open_file_among_several_is_refused(self, tmp_path: Path) -> None:
+        """The sentence is about that one."""
+        with (tmp_path / "events.jsonl").open("a") as file:
+            assert "of an open file give the path" in refused(output=[MemorySink(), file])
 
     def test_standard_output_as_an_object_is_refused(self) -> None:
         """`output=sys.stdout` is the first thing that people try."""
-        assert "of an open file give the path" in refused(
-            output=io.TextIOWrapper(io.BufferedWriter(io.FileIO(os.dup(1), "w")))
-        )
+        with open(os.dup(1), "w", encoding="utf-8") as stdout:
+            assert "of an open file give the path" in refused(output=stdout)
         assert "of an open file give the path" in refused(output=io.StringIO())
 
     def test_a_sink_that_can_be_iterated_is_one_sink(self) -> None:
@@ -434,7 +437,7 @@ class TestWithoutConfiguration:
             "import wideevents\nwith wideevents.event('job'): print('the work')", environment={"LOG_LEVEL": "verbose"}
         )
 
-        assert (done.returncode, done.stdout.splitlines()[0]) == (0, b"the work")
+        assert (done.returncode, b"the work" in done.stdout.splitlines()) == (0, True)
         assert b"LOG_LEVEL='verbose' cannot be used" in done.stderr
 
 
@@ -458,6 +461,24 @@ class TestAtExit:
 
         assert parse_line(done.stdout)["event.name"] == "job"
         assert done.stderr == b""
+
+    def test_closing_is_for_what_is_configured_last(self) -> None:
+        """A process that has configured nothing has nothing to close."""
+
+        class Sink(MemorySink):
+            closed = 0
+
+            def close(self) -> None:
+                self.closed += 1
+
+        first, last = Sink(), Sink()
+        for sink in (first, last):
+            wideevents.configure(output=sink)
+        config._close()
+        config.use(None)  # type: ignore[arg-type]
+        config._close()
+
+        assert (first.closed, last.closed) == (0, 1)
 
     def test_a_process_that_never_wrote_closes_nothing(self) -> None:
         """Importing the package alone leaves no trace."""

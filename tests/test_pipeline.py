@@ -71,9 +71,10 @@ def event() -> Event:
     return made
 
 
-def sentences(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what was told on our logger."""
-    return [record.getMessage() for record in caplog.records if record.name == "wideevents"]
+def told(caplog: pytest.LogCaptureFixture, *words: str) -> bool:
+    """Tell whether one sentence was told on our logger, and it has all of *words*."""
+    (sentence,) = [record.getMessage() for record in caplog.records if record.name == "wideevents"]
+    return all(word in sentence for word in words)
 
 
 class TestOrder:
@@ -128,7 +129,7 @@ class TestFailingStage:
             pipeline(event())
 
         assert health.faults.counts() == {Fault.STAGE: 3}
-        assert sentences(caplog) == ["Failing failed, and the event went on without it: RuntimeError('a bug')"]
+        assert told(caplog, "Failing failed, and the event went on without it", "RuntimeError", "a bug")
         assert caplog.records[0].exc_info is not None
 
     def test_a_function_is_told_by_its_name(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -138,7 +139,7 @@ class TestFailingStage:
             raise KeyError("REGION")
 
         Pipeline((add_region,), ())(event())
-        assert sentences(caplog) == ["add_region failed, and the event went on without it: KeyError('REGION')"]
+        assert told(caplog, "add_region failed, and the event went on without it", "KeyError", "REGION")
 
     def test_an_essential_one_takes_the_line_with_it(self, caplog: pytest.LogCaptureFixture) -> None:
         """A line that is lost and counted is better than one that tells a secret."""
@@ -148,7 +149,7 @@ class TestFailingStage:
         Pipeline((Essential("redact", seen), Step("next", seen)), (sink,))(event())
         assert (seen, sink.lines) == (["redact"], [])
         assert health.faults.counts() == {Fault.LOST: 1}
-        assert sentences(caplog) == ["Essential failed, and the line is lost: RuntimeError('a bug')"]
+        assert told(caplog, "Essential failed, and the line is lost", "RuntimeError", "a bug")
 
 
 class TestFailingSink:
@@ -166,7 +167,7 @@ class TestFailingSink:
             pipeline(event())
 
         assert health.faults.counts() == {Fault.LOST: 3}
-        assert sentences(caplog) == ["BadSink failed, and the line is lost: TimeoutError('slow')"]
+        assert told(caplog, "BadSink failed, and the line is lost", "TimeoutError", "slow")
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)], ids=repr)
     def test_a_wish_to_end_the_process_passes(self, error: BaseException) -> None:

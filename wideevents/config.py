@@ -7,11 +7,12 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any, TypeAlias, TypeVar
 
 from wideevents import context, propagation, resource
 from wideevents.errors import ConfigurationError
+from wideevents.health import Fault, report
 from wideevents.keys import Keys
 from wideevents.levels import Level
 from wideevents.pipeline import Pipeline, Sink, Stage
@@ -36,8 +37,10 @@ class _Process:
 
     def __init__(self) -> None:
         self.lock = Lock()
+        self.building = RLock()
         self.recorder: Recorder | None = None
         self.diverted: tuple[Sink, ...] = ()
+        self.used: list[Recorder] = []
 
 
 _process = _Process()
@@ -75,6 +78,8 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     """
     redact, limits = _of(Redaction, redact, "redact"), _of(Limits, limits, "limits")
     _check_texts(service=service, version=version, environment=environment, owner=owner)
+    if type(threads) is not bool:
+        raise ConfigurationError.of("threads", threads, "True or False")
     described = {
         "service.name": service,
         "service.version": version,
@@ -91,7 +96,7 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
             Redact(keys, limits.max_bytes, thorough=bool(own)),
             Encode(limits),
         ),
-        sinks=_process.diverted or _sinks(output, limits.max_bytes),
+        sinks=_sinks(output, limits.max_bytes),
     )
     if threads:
         propagation.install(context.variable)
@@ -105,32 +110,46 @@ def recorder() -> Recorder:
     return _process.recorder or _default()
 
 
+def prepare() -> None:
+    """Configure with the defaults, if nobody has: a door does it when it is built, so that a wrong one is told then."""
+    with _process.building:
+        if _process.recorder is None:
+            configure()
+
+
 def use(recorder: Recorder) -> None:
     """Make *recorder* the one of the process."""
     with _process.lock:
         _process.recorder = recorder
+        if _process.diverted:
+            _process.used.append(recorder)
 
 
 @contextmanager
-def diverted(sink: Sink) -> Iterator[Recorder]:
+def diverted(sink: Sink) -> Iterator[list[Recorder]]:
     """
     Send all events to *sink* instead, for a test; also those of a `configure` that the test itself runs.
 
-    Gives the recorder in use, which has the stages of the one that is configured. At the end all is as it was.
+    Gives the recorders used meanwhile; the first has the stages of the one that is configured. At the end all is as
+    it was.
     """
-    before, sinks = recorder(), _process.diverted
-    pipeline = Pipeline(before.pipeline.stages, (sink,))
-    _process.diverted = (sink,)
-    use(Recorder(pipeline, before.keys, before.clock, before.ids))
+    before, diverted, used = recorder(), _process.diverted, _process.used
+    _process.diverted, _process.used = (sink,), []
+    use(Recorder(Pipeline(before.pipeline.stages, (sink,)), before.keys, before.clock, before.ids))
     try:
-        yield recorder()
+        yield _process.used
     finally:
-        _process.diverted = sinks
-        use(before)
+        _process.diverted, _process.used = diverted, used
+        _process.recorder = before
 
 
 def _default() -> Recorder:
-    configure()
+    """Configure with the defaults in the middle of the work, which a wrong environment must not break."""
+    try:
+        prepare()
+    except ConfigurationError as refused:
+        report(Fault.SETTING, "environment", f"{refused} It is left out.")
+        configure(output="auto", level=Level.INFO)
     return recorder()
 
 
@@ -176,22 +195,24 @@ def _functions(stages: Iterable[Stage]) -> tuple[Stage, ...]:
 def _sinks(output: Target | Iterable[Target] | None, longest: int) -> tuple[Sink, ...]:
     if output is None:
         output = os.environ.get("WIDEEVENTS_OUTPUT") or "auto"
-    several = isinstance(output, Iterable) and not isinstance(output, str | Mapping)
-    targets: Iterable[Any] = output if several else (output,)  # type: ignore[assignment]
-    sinks = tuple(_sink(target, longest) for target in targets)
-    if not sinks:
-        raise ConfigurationError.of("output", output, OUTPUTS)
-    return sinks
+    several = isinstance(output, Iterable) and not isinstance(output, str | bytes | Mapping | io.IOBase)
+    targets: tuple[Any, ...] = tuple(output) if several and not _is_sink(output) else (output,)  # type: ignore[arg-type]
+    for target in targets or (output,):
+        if not (_is_sink(target) or isinstance(target, os.PathLike) or (isinstance(target, str) and target)):
+            hint = "; of an open file give the path" if isinstance(target, io.IOBase) else ""
+            raise ConfigurationError.of("output", target, OUTPUTS + hint)
+    return _process.diverted or tuple(_sink(target, longest) for target in targets)
+
+
+def _is_sink(target: object) -> bool:
+    methods = (getattr(target, name, None) for name in ("write", "close"))
+    return all(map(callable, methods)) and not isinstance(target, io.IOBase)  # a file has both, and takes no events
 
 
 def _sink(target: Any, longest: int) -> Sink:
     if isinstance(target, str) and target in STANDARD_OUTPUT:
         return LinesSink(STDOUT, longest=longest)
-    if isinstance(target, os.PathLike) or (isinstance(target, str) and target):
+    if isinstance(target, str | os.PathLike):
         return LinesSink.open(target, longest=longest)
-    if not callable(getattr(target, "write", None)) or not callable(getattr(target, "close", None)):
-        raise ConfigurationError.of("output", target, OUTPUTS)
-    if isinstance(target, io.IOBase):  # it has both, and takes no events
-        raise ConfigurationError.of("output", target, f"{OUTPUTS}; of an open file give the path")
     sink: Sink = target
     return sink

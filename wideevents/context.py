@@ -9,11 +9,10 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from wideevents import health
-from wideevents.errors import ConfigurationError
 from wideevents.events import SMALL, Event
 from wideevents.health import Fault
 from wideevents.levels import Level
-from wideevents.values import text
+from wideevents.values import guarded, text
 from wideevents.wrapping import wrap
 
 P = ParamSpec("P")
@@ -68,9 +67,8 @@ def add_fields(mapping: Mapping[str, object] | None = None, /, **named: object) 
 
     Shape: `add_fields({"cart.items": 3}, plan="STARTER")`.
     """
-    if mapping:
-        pairs = _pairs(mapping)
-        for key, value in pairs:
+    if mapping is not None:
+        for key, value in _pairs(mapping):
             add_field(key, value)
     for key, value in named.items():
         add_field(key, value)
@@ -184,25 +182,26 @@ def carry(function: Callable[P, R], /) -> Callable[P, R]:
 
 
 def _pairs(mapping: Any) -> list[tuple[Any, Any]]:
-    try:
-        return list(mapping.items())
-    except (AttributeError, TypeError, RuntimeError):
+    pairs = guarded(lambda: [(key, value) for key, value in mapping.items()] if mapping else [], mapping)
+    if isinstance(pairs, str):
         sentence = f"add_fields() was given a {type(mapping).__name__}, which is no mapping; nothing was added."
         health.report(Fault.BAD_VALUE, "add_fields", sentence)
         return []
+    return pairs
 
 
 def _level(level: Level | str) -> Level:
-    try:
-        return Level.parse(level)
-    except ConfigurationError as refused:
-        health.report(Fault.BAD_VALUE, "add_error", f"add_error() was given a {refused}")
-        return Level.WARNING
+    parsed = guarded(lambda: Level.parse(level), level)
+    if isinstance(parsed, Level):
+        return parsed
+    sentence = f"add_error() was given the level {text(level)!r}, which there is not; it was taken as a warning."
+    health.report(Fault.BAD_VALUE, "add_error", sentence)
+    return Level.WARNING
 
 
 def _miss(key: object) -> None:
     sentence = (
-        f"The field {key!r} was added outside any event, and is in no line. Work that is no request belongs in an "
-        f"event of its own: with wideevents.event(...)."
+        f"The field {text(key)!r} was added outside any event, and is in no line. Work that is no request belongs in "
+        f"an event of its own: with wideevents.event(...)."
     )
     health.report(Fault.NO_EVENT, "add_field", sentence)

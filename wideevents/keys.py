@@ -83,17 +83,18 @@ class Keys:
 
     def _note_crossing(self, name: str) -> None:
         above = fields.ancestors(name)
+        # Known before it looks: of two threads that meet, one at least sees the other's name.
+        self._names.add(name)
+        self._branches.update(above)
         self._crossed.update(self._names.intersection(above))
         if name in self._branches:
             self._crossed.add(name)
-        self._branches.update(above)
-        self._names.add(name)
 
 
 def _rename(record: dict[str, object], scalar: str) -> str:
     """Move *scalar* out of the way of the names below it, and return its new name."""
     name = f"{scalar}.value"
-    while name in record:
+    while name in record or any(other.startswith(f"{name}.") for other in record):
         name += "_"
     record[name] = record.pop(scalar)
     return name

@@ -31,16 +31,16 @@ class Level(IntEnum):
     @classmethod
     def parse(cls, level: str | int, setting: str = "level") -> Level:
         """
-        Return the level called *level*, in any case, or the one a logging number stands for.
+        Return the level that *level* names: ours, in any case, or the logging module's, or a number of it.
 
         Raise `ConfigurationError`, naming *setting*, for anything else.
         """
-        if isinstance(level, str) and level.upper() in cls.__members__:
-            return cls[level.upper()]
-        if level in {"CRITICAL", "critical", "FATAL", "fatal"}:
-            return cls.ERROR
-        if isinstance(level, int) and not isinstance(level, bool):
-            return cls.from_number(level)
+        given: object = level
+        if isinstance(given, str):
+            name = given.strip().upper()
+            given = ALIASES.get(name) or cls.__members__.get(name) or (int(name) if name.isdecimal() else None)
+        if isinstance(given, int) and not isinstance(given, bool):
+            return cls.from_number(given)
         raise ConfigurationError.of(setting, level, "debug, info, warning, error, or a number of the logging module")
 
     @classmethod
@@ -58,6 +58,9 @@ class Level(IntEnum):
         """What the level promises."""
         return URGENCY[self]
 
+
+ALIASES = {"WARN": Level.WARNING, "CRITICAL": Level.ERROR, "FATAL": Level.ERROR}
+"""What the logging module calls them, too."""
 
 LABELS = {level: level.name.lower() for level in Level}
 

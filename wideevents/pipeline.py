@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 from wideevents import health
 from wideevents.events import Event
 from wideevents.health import Fault
-from wideevents.values import text
+from wideevents.values import guarded
 
 Stage: TypeAlias = Callable[[Event], Event | None]
 """Take a sealed event and return it, or None to drop it. What a stage changes is `event.record`."""
@@ -73,7 +73,7 @@ class Pipeline:
 
 def _tell(fault: Fault, step: object, outcome: str, error: Exception) -> None:
     name = getattr(step, "__name__", type(step).__name__)
-    health.report(fault, name, f"{name} failed, and {outcome}: {type(error).__name__}: {text(error)}", error=error)
+    health.report(fault, name, f"{name} failed, and {outcome}: {guarded(lambda: repr(error), error)}", error=error)
 
 
 def _close(sink: Sink) -> None:

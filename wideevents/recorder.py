@@ -16,6 +16,7 @@ from wideevents.keys import Keys
 from wideevents.levels import Level
 from wideevents.pipeline import Pipeline
 from wideevents.tracecontext import Ids
+from wideevents.values import text
 
 TEMPLATE: dict[str, Any] = {
     "timestamp": None,
@@ -76,7 +77,7 @@ class Recorder:
         started = self.clock.monotonic()
         fields = TEMPLATE.copy()
         fields["timestamp"] = datetime.fromtimestamp(self.clock.now(), UTC)
-        fields["event.name"] = name
+        fields["event.name"] = name if type(name) is str else text(name)
         fields["event.id"] = event_id = self.ids.span_id()
         fields["event.kind"] = kind
         fields["trace.id"] = trace_id or self.ids.trace_id()
@@ -157,9 +158,14 @@ def note_raised(event: Event, error: BaseException) -> None:
 
     A generator that its consumer has left succeeded; `sys.exit(0)` too; what was cancelled or interrupted is cancelled.
     """
-    if isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and error.code in {None, 0}):
+    if isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and _succeeded(error.code)):
         return
     if isinstance(error, (Exception, SystemExit)):
         event.fail(error)
     else:
         event.outcome = "cancelled"
+
+
+def _succeeded(code: object) -> bool:
+    """Read an exit code as the interpreter does; what is no number is a message, and a failure."""
+    return code is None or (isinstance(code, int) and code == 0)

@@ -33,9 +33,7 @@ def describe(given: Mapping[str, str | None], environ: Mapping[str, str], folder
     if environ.get("OTEL_SERVICE_NAME"):
         found["service.name"] = environ["OTEL_SERVICE_NAME"]
     if "vcs.ref.head.revision" not in found:
-        commit = next((environ[name] for name in REVISIONS if environ.get(name)), None) or revision(
-            folder or Path.cwd()
-        )
+        commit = next((environ[name] for name in REVISIONS if environ.get(name)), None) or revision(folder)
         found.update({"vcs.ref.head.revision": commit} if commit else {})
     found.update({name: value for name, value in given.items() if value is not None})
     return {name: value[:VALUE_LENGTH] for name, value in found.items()}
@@ -70,32 +68,35 @@ NAMES = frozenset(
 )
 
 
-def revision(folder: Path) -> str | None:
-    """Return the commit of the Git checkout around *folder*, or None. Files are read; git itself need not be there."""
-    for place in (folder, *folder.parents):
-        head = place / ".git" / "HEAD"
-        try:
-            reference = head.read_text().strip()
-        except OSError:
-            continue
-        return _resolved(head.parent, reference)
-    return None
+def revision(folder: Path | None) -> str | None:
+    """
+    Return the commit of the Git checkout around *folder*, by default the working directory, or None.
 
-
-def _resolved(git: Path, reference: str) -> str | None:
-    kind, _, name = reference.partition(" ")
-    if kind != "ref:":
-        return reference
+    Files are read; git itself need not be there.
+    """
     try:
-        return (git / name).read_text().strip()
-    except OSError:
-        return _packed(git, name)
-
-
-def _packed(git: Path, name: str) -> str | None:
-    """Look *name* up where `git gc` puts references: lines of a commit and its name."""
-    try:
-        rows = (git / "packed-refs").read_text().splitlines()
-    except OSError:
+        start = folder or Path.cwd()
+        place = next((place for place in (start, *start.parents) if (place / ".git").exists()), None)
+        if place is None:
+            return None
+        git = _directory(place / ".git")
+        reference = (git / "HEAD").read_text().strip()
+        kind, _, name = reference.partition(" ")
+        return reference if kind != "ref:" else _resolved(git, name)
+    except (OSError, ValueError):  # gone, unreadable, or no text
         return None
+
+
+def _directory(git: Path) -> Path:
+    """Follow the file that stands for the directory in a linked worktree and in a submodule."""
+    return git if git.is_dir() else git.parent / git.read_text().strip().removeprefix("gitdir: ")
+
+
+def _resolved(git: Path, name: str) -> str | None:
+    """Look a branch up in the directory that worktrees share, also where `git gc` puts it: rows of commit and name."""
+    shared = git / "commondir"
+    common = git / shared.read_text().strip() if shared.exists() else git
+    if (common / name).exists():
+        return (common / name).read_text().strip()
+    rows = (common / "packed-refs").read_text().splitlines()
     return next((row.partition(" ")[0] for row in rows if row.endswith(f" {name}")), None)

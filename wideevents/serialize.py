@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -11,7 +10,6 @@ import orjson
 from wideevents.values import plain, text
 
 OPTIONS = orjson.OPT_UTC_Z
-ENCODED = frozenset({int, float, bool, type(None), datetime})
 
 RISKY = re.compile("[\x7f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """DEL, C1, line and paragraph separators, bidi controls: valid in JSON, and trouble on a terminal or in a splitter."""
@@ -45,21 +43,20 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\u{ord(found[0]):04x}"
 
 
-def _repaired(value: Any) -> Any:
+def _repaired(record: dict[str, Any]) -> dict[str, Any]:
     """Return a copy that can be encoded, whatever a stage has put there."""
-    if type(value) is dict:
-        return {_valid(text(key)): _repaired(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_repaired(item) for item in value]
+    return {_valid(text(key)): _valid(plain(value, _hides_nothing)) for key, value in record.items()}
+
+
+def _valid(value: Any) -> Any:
+    """Write lone surrogates with a backslash; *value* is plain, and so of a bounded depth."""
     if type(value) is str:
-        return _valid(value)
-    if type(value) in ENCODED:
-        return value
-    return _repaired(plain(value, _hides_nothing))
-
-
-def _valid(string: str) -> str:
-    return string.encode("utf-8", "backslashreplace").decode()
+        return value.encode("utf-8", "backslashreplace").decode()
+    if type(value) is list:
+        return [_valid(item) for item in value]
+    if type(value) is dict:
+        return {_valid(key): _valid(item) for key, item in value.items()}
+    return value
 
 
 def _hides_nothing(_: str) -> bool:

@@ -20,14 +20,18 @@ class WideEvents:
     `one()` is the usual way in; `all(level="error")` filters; it can be iterated, indexed and measured like a list.
     """
 
-    def __init__(self, sink: MemorySink, recorder: Recorder) -> None:
+    def __init__(self, sink: MemorySink, recorders: list[Recorder]) -> None:
         self._sink = sink
-        self._recorder = recorder
+        self._recorders = recorders
 
     def all(self, **fields: object) -> list[dict[str, Any]]:
         """Return the events that have all of *fields*; `__` in a name stands for a dot: `event__name="report"`."""
         wanted = {name.replace("__", "."): value for name, value in fields.items()}
-        return [event for event in self._sink.events if wanted.items() <= _scalars(event).items()]
+        return [
+            event
+            for event in self._sink.events
+            if all(name in event and event[name] == value for name, value in wanted.items())
+        ]
 
     def one(self, **fields: object) -> dict[str, Any]:
         """Return the one event that has all of *fields*; fail, and show what there is, if there is none or several."""
@@ -44,8 +48,7 @@ class WideEvents:
     @property
     def in_progress(self) -> list[str]:
         """The names of the events that have not ended; also of those that began before a `configure` in the test."""
-        recorders = {id(recorder): recorder for recorder in (self._recorder, config.recorder())}.values()
-        open_events = [event for recorder in recorders for event in tuple(recorder.in_progress.values())]
+        open_events = [event for recorder in self._recorders for event in tuple(recorder.in_progress.values())]
         return [event.fields["event.name"] for event in open_events if event.fields is not None]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -79,8 +82,8 @@ def capture() -> Iterator[WideEvents]:
     missed = health.faults.counts().get(Fault.NO_EVENT, 0)
     outside = context.variable.get()
     context.variable.set(None)
-    with config.diverted(sink) as recorder:
-        events = WideEvents(sink, recorder)
+    with config.diverted(sink) as recorders:
+        events = WideEvents(sink, recorders)
         try:
             yield events
         finally:
@@ -104,7 +107,3 @@ def _fail_if_missed(number: int) -> None:
             f"{number} field(s) were added outside any event, and would be in no line. Work that is no request belongs "
             "in an event of its own: with wideevents.event(...)."
         )
-
-
-def _scalars(event: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in event.items() if not isinstance(value, list)}

@@ -10,9 +10,7 @@ from tests.integrations.doors import DOORS
 from tests.integrations.servers import SERVERS, Lines, Served, lines_caught
 
 
-@pytest.fixture(
-    scope="session", params=[(door, server) for door in DOORS for server in SERVERS], ids="-".join
-)
+@pytest.fixture(scope="session", params=[(door, server) for door in DOORS for server in SERVERS], ids="-".join)
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Give a door behind a server."""
     door, server = request.param

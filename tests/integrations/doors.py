@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Around = Callable[[WSGIApplication], WSGIApplication]
 
-SETTINGS: dict[str, Any] = {"quiet": ("/healthz", "/assets/<path:name>"), "slow_ms": 100}
+SETTINGS: dict[str, Any] = {"quiet": ("/healthz", "/assets/<path:name>"), "slow_ms": 300}
 """What every door under test is built with."""
 
 TEXT = ("Content-Type", "text/plain; charset=utf-8")

@@ -25,6 +25,9 @@ from urllib.parse import unquote_to_bytes
 from wsgiref.handlers import SimpleHandler
 from wsgiref.validate import validator
 
+import waitress
+from werkzeug.serving import make_server
+
 import wideevents
 from tests.integrations import doors
 from tests.strict import parse_line
@@ -112,13 +115,11 @@ class Server(Protocol):
     """
     Serve one door.
 
-    *concurrent*: several requests at once. *keeps_alive*: several after one another on one connection. *closes_early*:
-    the body of an answer whose client has left is closed at once, and not when somebody happens to notice.
+    *concurrent*: several requests at once.
     """
 
     name: str
     concurrent: bool
-    keeps_alive: bool
 
     def __init__(self, door: doors.Door, folder: Path) -> None: ...
 
@@ -174,7 +175,6 @@ class InProcess:
 
     name = "in_process"
     concurrent = False
-    keeps_alive = False
 
     def __init__(self, door: doors.Door, folder: Path) -> None:
         self.variants = {name: validator(app) for name, app in doors.variants(door, validator).items()}
@@ -214,8 +214,7 @@ class Leaving(io.BytesIO):
     """Break the pipe as soon as a part of the body has come."""
 
     def write(self, data: Any) -> int:
-        head, _, body = self.getvalue().partition(b"\r\n\r\n")
-        if body:
+        if self.getvalue().partition(b"\r\n\r\n")[2]:
             raise BrokenPipeError
         return super().write(data)
 
@@ -330,7 +329,6 @@ class Process:
 
     name: str
     concurrent = True
-    keeps_alive = True
 
     def __init__(self, door: doors.Door, folder: Path) -> None:
         self.door = door
@@ -389,7 +387,9 @@ class Process:
             client.sendall(f"{ask.method} {ask.path} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
             received = b""
             while not received.partition(b"\r\n\r\n")[2]:
-                received += client.recv(65_536)
+                some = client.recv(65_536)
+                assert some, f"{self.name} closed the connection before a part had come; {self.told()}"
+                received += some
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
         status, headers, _ = parse_answer(received.partition(b"\r\n\r\n")[0] + b"\r\n\r\n", "HEAD")
         return Answered(status, headers, b"", began, time.time(), lambda: self.lines.of(ask.id))
@@ -427,7 +427,6 @@ class Werkzeug(Process):
     """The development server; it closes every connection."""
 
     name = "werkzeug"
-    keeps_alive = False
 
 
 class GunicornSync(Process):
@@ -435,8 +434,7 @@ class GunicornSync(Process):
 
     name = "gunicorn_sync"
     concurrent = False
-    keeps_alive = False
-    workers = ("--worker-class=sync",)
+    workers: tuple[str, ...] = ("--worker-class=sync",)
 
     def command(self, descriptor: int) -> list[str]:
         return [*gunicorn(descriptor), *self.workers, f'tests.integrations.doors:serve("{self.door.name}")']
@@ -447,7 +445,6 @@ class GunicornThreads(GunicornSync):
 
     name = "gunicorn_gthread"
     concurrent = True
-    keeps_alive = True
     workers = ("--worker-class=gthread", "--threads=8")
 
 
@@ -481,12 +478,8 @@ def main(server: str, door: str, descriptor: str) -> None:
     app = doors.serve(door)
     with suppress(KeyboardInterrupt):
         if server == "werkzeug":
-            from werkzeug.serving import make_server
-
             make_server("127.0.0.1", 0, app, threaded=True, fd=int(descriptor)).serve_forever()
         else:
-            import waitress
-
             inherited = socket.socket(fileno=int(descriptor))
             waitress.serve(app, sockets=[inherited], threads=8, clear_untrusted_proxy_headers=False)
 

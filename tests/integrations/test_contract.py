@@ -165,7 +165,7 @@ class TestRequest:
     def test_a_declared_body_is_measured(self, served: Served) -> None:
         """The size of the request is in the line, and the application still reads all of it."""
         answered = served.ask("POST", "/upload", body=b"x" * 70_000)
-        assert (b"70000", 70_000) == (answered.body, answered.line["http.request.body.size"])
+        assert (answered.body, answered.line["http.request.body.size"]) == (b"70000", 70_000)
 
     def test_a_request_without_a_body_has_no_size(self, served: Served) -> None:
         """What was not declared is left out, and is no zero."""
@@ -209,8 +209,10 @@ class TestStreaming:
 
     def test_it_is_marked(self, served: Served) -> None:
         """A body is streamed if its length was not announced; a whole one and a file are not."""
-        told = [served.once("GET", path).line.get("http.response.streamed") for path in ("/streamed", "/plain", "/file")]
-        assert [True, None, None] == told
+        told = [
+            served.once("GET", path).line.get("http.response.streamed") for path in ("/streamed", "/plain", "/file")
+        ]
+        assert told == [True, None, None]
 
     def test_the_event_is_in_progress_while_the_body_is_made(self, served: Served) -> None:
         """What a generator adds between its parts is in the line."""
@@ -249,7 +251,7 @@ class TestStreaming:
 
     def test_what_is_cleaned_up_for_a_client_that_left_is_told(self, served: Served) -> None:
         """The event is still in progress when a generator is closed: its `finally` may add to it."""
-        assert served.leave("/endless").line.get("cleaned_up") is True
+        assert served.leave("/endless").line.get("cleaned_up") == 1
 
     def test_written_by_the_write_callable(self, served: Served) -> None:
         """What goes out by the `write` of PEP 3333 is counted and timed like any streamed body."""
@@ -266,7 +268,7 @@ class TestStreaming:
             pytest.skip("this door has no write()")
         line = served.leave("/writing").line
         told = [line.get(name) for name in ("level", "outcome", "client.disconnected", "exception.type")]
-        assert ["info", "cancelled", True, None] == told
+        assert told == ["info", "cancelled", True, None]
 
 
 class TestErrors:
@@ -341,7 +343,7 @@ class TestTrace:
     def test_it_is_continued(self, served: Served) -> None:
         """The trace id is the caller's, and the parent is its span."""
         line = served.get("/plain", headers={"traceparent": f"00-{TRACE}-{SPAN}-01"}).line
-        assert (TRACE, SPAN) == (line["trace.id"], line["parent.id"])
+        assert (line["trace.id"], line["parent.id"]) == (TRACE, SPAN)
         assert line["event.id"] != SPAN
 
     @pytest.mark.parametrize(
@@ -361,7 +363,7 @@ class TestTrace:
         """What the specification wants ignored begins a new trace, without a parent."""
         line = served.get("/plain", headers={"traceparent": header}).line
         assert line["trace.id"].lower() != TRACE
-        assert (32, None) == (len(line["trace.id"]), line.get("parent.id"))
+        assert (len(line["trace.id"]), line.get("parent.id")) == (32, None)
 
 
 class TestClientAddress:
@@ -401,10 +403,11 @@ class TestQuietRoutes:
         quiet, after = served.converse([Ask("GET", path, quiet=True), Ask("GET", "/plain")])
         assert after.line["url.path"] == "/plain"
         ids = [line["http.request.id"] for line in served.server.everything()]
-        assert (200, 0) == (quiet.status, ids.count(quiet.headers["X-Request-ID"]))
+        assert (quiet.status, ids.count(quiet.headers["X-Request-ID"])) == (200, 0)
 
     @pytest.mark.parametrize(
-        ("query", "status", "level"), [("status=503", 503, "error"), ("status=404", 404, "info"), ("sleep=.12", 200, "info")]
+        ("query", "status", "level"),
+        [("status=503", 503, "error"), ("status=404", 404, "info"), ("sleep=.32", 200, "info")],
     )
     def test_a_failure_and_a_slow_one_are_kept(self, served: Served, query: str, status: int, level: str) -> None:
         """A health check that fails or is slow is what the line is for."""
@@ -445,7 +448,7 @@ class TestIsolation:
         """The event of a client that has gone is not the next one's, and what it was stays with it."""
         served.leave("/endless").line  # noqa: B018 - its end is waited for
         line = served.get("/plain").line
-        assert (None, None, "success") == (line.get("client.disconnected"), line.get("cleaned_up"), line["outcome"])
+        assert (line.get("client.disconnected"), line.get("cleaned_up"), line["outcome"]) == (None, None, "success")
 
     def test_nothing_stays_behind_on_a_connection(self, served: Served) -> None:
         """Requests that follow each other on one connection have an event each, with fields and ids of their own."""

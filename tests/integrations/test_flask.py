@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import flask
 import pytest
@@ -74,7 +75,7 @@ class TestInstalling:
         app = bare()
         extension = WideEvents(app)
         assert app.extensions["wideevents"] is extension
-        assert (200, 1) == (get(app).status_code, len(lines.raw))
+        assert (get(app).status_code, len(lines.raw)) == (200, 1)
 
     def test_a_factory_installs_it_later(self, lines: Lines) -> None:
         """An extension without an application is given one, or several, by `init_app`."""
@@ -83,7 +84,7 @@ class TestInstalling:
         for app in apps:
             extension.init_app(app)
             get(app)
-        assert (2, True) == (len(lines.raw), all(app.extensions["wideevents"] is extension for app in apps))
+        assert (len(lines.raw), all(app.extensions["wideevents"] is extension for app in apps)) == (2, True)
 
     def test_a_second_time_is_refused(self) -> None:
         """Two lines for each request help nobody: the sentence says what to do."""
@@ -113,10 +114,20 @@ class TestInstalling:
         expected = [("/", "203.0.113.7"), ("/healthz", "127.0.0.1"), ("/", "127.0.0.1")]
         assert expected == [(line["url.path"], line["client.address"]) for line in lines.all]
 
+    def test_without_flask_the_sentence_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Flask is an extra: who imports the door without it is told its name."""
+        monkeypatch.setitem(sys.modules, "flask", None)
+        source = sys.modules[WideEvents.__module__].__file__
+        spec = importlib.util.spec_from_file_location("door_without_flask", source or "")
+        assert spec is not None
+        assert spec.loader is not None
+        with pytest.raises(ImportError, match=r"needs Flask: pip install 'wideevents\[flask\]'"):
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
     def test_an_application_without_it_is_left_alone(self, lines: Lines) -> None:
         """Signals are heard by everybody, but only who has the extension has events."""
         watched()
-        assert (500, []) == (get(bare(), "/crash").status_code, lines.raw)
+        assert (get(bare(), "/crash").status_code, lines.raw) == (500, [])
 
     def test_a_request_context_of_a_test_is_no_request(self, lines: Lines) -> None:
         """Dispatching by hand, which no server did, works and is not followed."""
@@ -124,25 +135,25 @@ class TestInstalling:
         app.register_error_handler(CrashError, lambda error: ("sorry", 409))
         with app.test_request_context("/crash"):
             response = app.full_dispatch_request()
-        assert (409, []) == (response.status_code, lines.raw)
+        assert (response.status_code, lines.raw) == (409, [])
 
     def test_what_a_subclass_overrides_is_called(self, lines: Lines) -> None:
         """An application class of one's own keeps its own `wsgi_app` and `handle_user_exception`."""
 
         class Own(flask.Flask):
             def wsgi_app(self, environ: Any, start_response: Any) -> Any:
-                add_field("own.wsgi_app", True)
+                add_field("own.wsgi_app", 1)
                 return super().wsgi_app(environ, start_response)
 
             def handle_user_exception(self, e: Exception) -> Any:
-                add_field("own.handler", True)
+                add_field("own.handler", 1)
                 return super().handle_user_exception(e)
 
         app = Own(__name__, static_folder=None)
         app.add_url_rule("/crash", "crash", crash)
         WideEvents(app)
         get(app, "/crash")
-        assert [True, True, 1] == told(lines.one, "own.wsgi_app", "own.handler", "error.count")
+        assert told(lines.one, "own.wsgi_app", "own.handler", "error.count") == [1, 1, 1]
 
 
 class TestConfiguration:
@@ -153,7 +164,7 @@ class TestConfiguration:
         app = watched(WIDEEVENTS_QUIET=["/healthz"], WIDEEVENTS_PROXIES=1, WIDEEVENTS_SLOW_MS=5_000)
         get(app, "/healthz")
         get(app, headers={"X-Forwarded-For": "203.0.113.7"})
-        assert ["/", "203.0.113.7"] == told(lines.one, "url.path", "client.address")
+        assert told(lines.one, "url.path", "client.address") == ["/", "203.0.113.7"]
 
     def test_they_may_come_from_an_object_and_later(self, lines: Lines) -> None:
         """A factory may load its configuration after it has built its extensions: the first request is early enough."""
@@ -165,7 +176,7 @@ class TestConfiguration:
         app.config.from_object(Settings)
         get(app, "/healthz")
         get(app)
-        assert "/" == lines.one["url.path"]
+        assert lines.one["url.path"] == "/"
 
     def test_they_may_come_from_an_object_before(self, lines: Lines) -> None:
         """The usual order works too."""
@@ -177,7 +188,7 @@ class TestConfiguration:
         app.config.from_object(Settings)
         WideEvents(app)
         get(app, "/healthz")
-        assert [] == lines.raw
+        assert lines.raw == []
 
     def test_an_argument_goes_before_them(self, lines: Lines) -> None:
         """Code goes before configuration."""
@@ -185,7 +196,7 @@ class TestConfiguration:
         WideEvents(app, quiet=["/"])
         get(app)
         get(app, "/healthz")
-        assert "/healthz" == lines.one["url.path"]
+        assert lines.one["url.path"] == "/healthz"
 
     @pytest.mark.parametrize("given", [{"proxies": -1}, {"quiet": "/healthz"}, {"slow_ms": 0}])
     def test_a_wrong_argument_is_refused_at_once(self, given: dict[str, Any]) -> None:
@@ -198,7 +209,8 @@ class TestConfiguration:
     )
     def test_a_wrong_value_is_refused(self, config: dict[str, Any]) -> None:
         """The sentence names the setting and the value."""
-        (name, value), setting = *config.items(), next(iter(config)).removeprefix("WIDEEVENTS_").lower()
+        ((name, value),) = config.items()
+        setting = name.removeprefix("WIDEEVENTS_").lower()
         with pytest.raises(ConfigurationError, match=rf"(?i){setting}={value!r} cannot be used: it must be"):
             watched(**config)
 
@@ -206,7 +218,8 @@ class TestConfiguration:
     def test_a_setting_of_the_process_is_refused(self, name: str) -> None:
         """It would hold for every application of the process: the sentence says where it belongs."""
         with pytest.raises(
-            ConfigurationError, match=rf"WIDEEVENTS_{name} is no setting.*wideevents\.configure\({name.lower()}=\.\.\.\)"
+            ConfigurationError,
+            match=rf"WIDEEVENTS_{name} is no setting.*wideevents\.configure\({name.lower()}=\.\.\.\)",
         ):
             watched(**{f"WIDEEVENTS_{name}": "x"})
 
@@ -230,7 +243,7 @@ class TestConfiguration:
         app.config.update(late)
         statuses = [get(app, path).status_code for path in ("/", "/healthz", "/")]
         sentences = [record.getMessage() for record in caplog.records if record.name == "wideevents"]
-        assert ([200] * 3, 2, 1) == (statuses, len(lines.raw), len(sentences))
+        assert (statuses, len(lines.raw), len(sentences)) == ([200] * 3, 2, 1)
         assert "goes on with what it had" in sentences[0]
 
 
@@ -283,12 +296,12 @@ class TestRoutes:
     def test_the_framework_is_told(self, app: flask.Flask, lines: Lines) -> None:
         """The name of the framework, and its version."""
         get(app, "/slash/")
-        assert ["flask", "3"] == [lines.one["framework.name"], lines.one["framework.version"][:1]]
+        assert [lines.one["framework.name"], lines.one["framework.version"][:1]] == ["flask", "3"]
 
     def test_a_secret_parameter_is_masked(self, app: flask.Flask, lines: Lines) -> None:
         """The path of a route with a secret parameter has a marker in its place."""
         get(app, "/reset/kitten")
-        assert ["/reset/<token>", "/reset/[redacted]"] == told(lines.one, "http.route", "url.path")
+        assert told(lines.one, "http.route", "url.path") == ["/reset/<token>", "/reset/[redacted]"]
 
     @pytest.mark.parametrize(("method", "path"), [("POST", "/reset/kitten"), ("OPTIONS", "/reset/kitten")])
     def test_it_is_masked_for_other_methods_too(self, app: flask.Flask, lines: Lines, method: str, path: str) -> None:
@@ -299,14 +312,14 @@ class TestRoutes:
     def test_a_mounted_application_has_its_mount_in_the_route(self, app: flask.Flask, lines: Lines) -> None:
         """The route is seen from the server's root, as the path is."""
         Client(DispatcherMiddleware(bare(), {"/mount": app})).get("/mount/shop/items/42", buffered=True)
-        assert ["/mount/shop/items/42", "/mount/shop/items/<int:number>"] == told(lines.one, "url.path", "http.route")
+        assert told(lines.one, "url.path", "http.route") == ["/mount/shop/items/42", "/mount/shop/items/<int:number>"]
 
     def test_a_quiet_route_is_the_template_whatever_its_parameter_is_called(self, lines: Lines) -> None:
         """The template that the documentation of `Door` shows holds for Flask's own static files."""
         app = flask.Flask(__name__, static_folder=str(Path(__file__).parent), static_url_path="/static")
         WideEvents(app, quiet=["/static/<path:name>"])
         get(app, "/static/test_flask.py").close()
-        assert [] == lines.raw
+        assert lines.raw == []
 
 
 class TestHooks:
@@ -315,19 +328,19 @@ class TestHooks:
     def test_they_add_fields(self, lines: Lines) -> None:
         """before_request, after_request and teardown_request run inside of the event."""
         app = watched()
-        app.before_request(lambda: add_field("hook.before", True))
-        app.after_request(lambda response: (add_field("hook.after", True), response)[1])
-        app.teardown_request(lambda error: add_field("hook.teardown", True))
-        app.teardown_appcontext(lambda error: add_field("hook.context", True))
+        app.before_request(lambda: add_field("hook.before", 1))
+        app.after_request(lambda response: (add_field("hook.after", 1), response)[1])
+        app.teardown_request(lambda error: add_field("hook.teardown", 1))
+        app.teardown_appcontext(lambda error: add_field("hook.context", 1))
         get(app)
-        assert [True] * 4 == told(lines.one, *(f"hook.{name}" for name in ("before", "after", "teardown", "context")))
+        assert told(lines.one, *(f"hook.{name}" for name in ("before", "after", "teardown", "context"))) == [1] * 4
 
     def test_one_that_answers_itself(self, lines: Lines) -> None:
         """A before_request that refuses is an answer of the route that was asked for."""
         app = watched()
         app.before_request(lambda: ("who are you?", 401))
         get(app)
-        assert [401, "info", "/", None] == told(lines.one, STATUS, "level", "http.route", "exception.type")
+        assert told(lines.one, STATUS, "level", "http.route", "exception.type") == [401, "info", "/", None]
 
     def test_an_after_request_that_raises(self, lines: Lines) -> None:
         """It is a 500 like any other, and counts once, although Flask runs it twice."""
@@ -337,8 +350,8 @@ class TestHooks:
         def fail(response: flask.Response) -> flask.Response:
             raise CrashError("after")
 
-        assert 500 == get(app).status_code
-        assert [500, "error", False, "/"] == told(lines.one, STATUS, "level", "exception.handled", "http.route")
+        assert get(app).status_code == 500
+        assert told(lines.one, STATUS, "level", "exception.handled", "http.route") == [500, "error", False, "/"]
 
     def test_a_teardown_that_raises(self, lines: Lines) -> None:
         """The exception goes out to the server, which answers 500 in the place of what was prepared."""
@@ -350,7 +363,7 @@ class TestHooks:
 
         with pytest.raises(CrashError):
             get(app)
-        assert [500, "error", "teardown"] == told(lines.one, STATUS, "level", "exception.message")
+        assert told(lines.one, STATUS, "level", "exception.message") == [500, "error", "teardown"]
 
     def test_a_stream_with_context(self, lines: Lines) -> None:
         """The generator sees Flask's request and our event; what is torn down after it is in the line."""
@@ -362,10 +375,10 @@ class TestHooks:
             yield flask.request.args["name"]
 
         app.add_url_rule("/stream", "stream", lambda: flask.Response(flask.stream_with_context(parts())))
-        app.teardown_request(lambda error: add_field("torn_down", True))
-        assert b"Hello, ada" == get(app, "/stream?name=ada").data
+        app.teardown_request(lambda error: add_field("torn_down", 1))
+        assert get(app, "/stream?name=ada").data == b"Hello, ada"
         names = ("seen", "torn_down", "http.response.body.size", "http.response.streamed")
-        assert ["ada", True, 10, True] == told(lines.one, *names)
+        assert told(lines.one, *names) == ["ada", 1, 10, True]
 
     def test_an_error_in_a_stream_with_context(self, lines: Lines) -> None:
         """An exception in mid-stream, which Flask never sees, is told."""
@@ -378,7 +391,25 @@ class TestHooks:
         app.add_url_rule("/stream", "stream", lambda: flask.Response(flask.stream_with_context(parts())))
         with pytest.raises(CrashError):
             get(app, "/stream")
-        assert [200, "error", "in mid-stream"] == told(lines.one, STATUS, "level", "exception.message")
+        assert told(lines.one, STATUS, "level", "exception.message") == [200, "error", "in mid-stream"]
+
+    def test_a_response_that_is_started_again_after_its_end(self, lines: Lines) -> None:
+        """The last byte was out: what Flask and the server make of a second start is no part of the line."""
+
+        class Twice(flask.Response):
+            def __call__(self, environ: Any, start_response: Any) -> Any:
+                start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])(b"ok")
+                try:
+                    return crash()
+                except CrashError:
+                    start_response("500 Sorry", [("Content-Type", "text/plain")], sys.exc_info())
+
+        app = watched()
+        app.add_url_rule("/twice", "twice", Twice)
+        with pytest.raises(CrashError):
+            get(app, "/twice")
+        names = (STATUS, "http.response.body.size", "http.route", "outcome")
+        assert told(lines.one, *names) == [200, 2, "/twice", "success"]
 
     def test_an_async_view(self, lines: Lines) -> None:
         """A view that is a coroutine adds to the event of its request."""
@@ -386,12 +417,12 @@ class TestHooks:
         app = watched()
 
         async def view() -> str:
-            add_field("seen", True)
+            add_field("seen", 1)
             return "Hello"
 
         app.add_url_rule("/async", "async", view)
         get(app, "/async")
-        assert lines.one["seen"] is True
+        assert lines.one["seen"] == 1
 
 
 class TestErrors:
@@ -405,12 +436,12 @@ class TestErrors:
         """In debug mode and in tests the exception goes out to the server; it is the same 500, on the same route."""
         with pytest.raises(CrashError):
             get(watched(**config), "/crash")
-        assert [500, "error", self.CRASH, False, 1, "/crash"] == told(lines.one, *self.NAMES)
+        assert told(lines.one, *self.NAMES) == [500, "error", self.CRASH, False, 1, "/crash"]
 
     def test_one_that_flask_answers(self, lines: Lines) -> None:
         """In production Flask answers 500, with our header."""
         response = get(watched(), "/crash")
-        assert [500, "error", self.CRASH, False, 1, "/crash"] == told(lines.one, *self.NAMES)
+        assert told(lines.one, *self.NAMES) == [500, "error", self.CRASH, False, 1, "/crash"]
         assert lines.one["http.request.id"] == response.headers["X-Request-ID"]
 
     @pytest.mark.parametrize("kind", [CrashError, RuntimeError, Exception])
@@ -427,8 +458,8 @@ class TestErrors:
         """A page of one's own for the 500 does not make the exception a handled one."""
         app = watched()
         app.register_error_handler(kind, lambda error: ("our page", 500))
-        assert b"our page" == get(app, "/crash").data
-        assert [500, "error", self.CRASH, False, 1, "/crash"] == told(lines.one, *self.NAMES)
+        assert get(app, "/crash").data == b"our page"
+        assert told(lines.one, *self.NAMES) == [500, "error", self.CRASH, False, 1, "/crash"]
 
     def test_a_handler_that_raises(self, lines: Lines) -> None:
         """The handler's own exception is the unhandled one, and its traceback shows the first."""
@@ -451,14 +482,14 @@ class TestErrors:
         if handler is not None:
             app.register_error_handler(handler, lambda error: ("not here", error.code))
         get(app, "/abort")
-        assert [404, "info", None, None, None, "/abort"] == told(lines.one, *self.NAMES)
+        assert told(lines.one, *self.NAMES) == [404, "info", None, None, None, "/abort"]
 
     def test_abort_with_a_500_pages_all_the_same(self, lines: Lines) -> None:
         """The status is what counts; without an exception it is the type of the error."""
         app = watched()
         app.add_url_rule("/abort", "abort", lambda: flask.abort(503))
         get(app, "/abort")
-        assert [503, "error", None, "503"] == told(lines.one, STATUS, "level", "exception.type", "error.type")
+        assert told(lines.one, STATUS, "level", "exception.type", "error.type") == [503, "error", None, "503"]
 
     def test_one_that_was_noted_before_it_was_raised_on(self, lines: Lines) -> None:
         """An exception that is added and raised on is one error, and an unhandled one."""
@@ -473,14 +504,14 @@ class TestErrors:
 
         app.add_url_rule("/again", "again", view)
         get(app, "/again")
-        assert [500, "error", self.CRASH, False, 1, "/again"] == told(lines.one, *self.NAMES)
+        assert told(lines.one, *self.NAMES) == [500, "error", self.CRASH, False, 1, "/again"]
 
     def test_a_bad_request_is_the_clients(self, lines: Lines) -> None:
         """A form without a field is a 400, although Flask raises a KeyError for it."""
         app = watched()
         app.add_url_rule("/form", "form", lambda: flask.request.form["name"])
         get(app, "/form")
-        assert [400, "info", None] == told(lines.one, STATUS, "level", "exception.type")
+        assert told(lines.one, STATUS, "level", "exception.type") == [400, "info", None]
 
 
 class TestMounts:
@@ -507,17 +538,17 @@ class TestMounts:
         return root
 
     def test_the_inner_one_adds_to_the_outer_event(self, outer: Any, lines: Lines) -> None:
-        """There is one line and one request id; route and endpoint are the inner one's, and the mount is in the route."""
+        """One line and one request id; route and endpoint are the inner one's, and the mount is in the route."""
         response = Client(outer).get("/outer/items/7", buffered=True)
         names = ("http.route", "flask.endpoint", "inner", "url.path", STATUS)
-        assert ["/outer/items/<int:number>", "item", 7, "/outer/items/7", 200] == told(lines.one, *names)
+        assert told(lines.one, *names) == ["/outer/items/<int:number>", "item", 7, "/outer/items/7", 200]
         assert [lines.one["http.request.id"]] == response.headers.getlist("X-Request-ID")
 
     def test_an_error_in_the_inner_one_counts_once(self, outer: Any, lines: Lines) -> None:
         """It was answered in there, and is told by the outer event."""
         Client(outer).get("/outer/crash", buffered=True)
         names = (STATUS, "level", "exception.handled", "error.count", "http.route")
-        assert [500, "error", False, 1, "/outer/crash"] == told(lines.one, *names)
+        assert told(lines.one, *names) == [500, "error", False, 1, "/outer/crash"]
 
     def test_a_secret_in_the_inner_path_is_masked(self, outer: Any, lines: Lines) -> None:
         """The parameters of the inner route are known to the outer event."""
@@ -527,20 +558,24 @@ class TestMounts:
     def test_the_outer_one_is_as_before(self, outer: Any, lines: Lines) -> None:
         """What is not mounted is served by the outer application."""
         response = Client(outer).get("/missing", buffered=True)
-        assert (404, 404, None) == (response.status_code, *told(lines.one, STATUS, "http.route"))
+        assert (response.status_code, *told(lines.one, STATUS, "http.route")) == (404, 404, None)
 
     def test_side_by_side_each_has_its_event(self, inner: flask.Flask, lines: Lines) -> None:
         """Under a dispatcher without a door every application is the outermost one."""
         client = Client(DispatcherMiddleware(watched(), {"/outer": inner}))
         client.get("/", buffered=True)
         client.get("/outer/crash", buffered=True)
-        assert ["/", "/outer/crash"] == [line["http.route"] for line in lines.all]
+        assert [line["http.route"] for line in lines.all] == ["/", "/outer/crash"]
 
 
 class TestProxies:
     """Flask's own way to believe a proxy."""
 
-    HEADERS = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example"}
+    HEADERS: ClassVar = {
+        "X-Forwarded-For": "203.0.113.7",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "shop.example",
+    }
 
     def test_proxy_fix_in_front(self, lines: Lines) -> None:
         """What ProxyFix has put right is what the line says."""
@@ -548,7 +583,7 @@ class TestProxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
         get(app, headers=self.HEADERS)
         names = ("client.address", "url.scheme", "server.address")
-        assert ["203.0.113.7", "https", "shop.example"] == told(lines.one, *names)
+        assert told(lines.one, *names) == ["203.0.113.7", "https", "shop.example"]
 
     def test_proxy_fix_behind(self, lines: Lines) -> None:
         """A ProxyFix that was there first still serves the application; the door has its own setting."""
@@ -556,8 +591,8 @@ class TestProxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)  # type: ignore[method-assign]
         app.add_url_rule("/who", "who", lambda: str(flask.request.remote_addr))
         WideEvents(app, proxies=1)
-        assert b"203.0.113.7" == get(app, "/who", headers=self.HEADERS).data
-        assert "203.0.113.7" == lines.one["client.address"]
+        assert get(app, "/who", headers=self.HEADERS).data == b"203.0.113.7"
+        assert lines.one["client.address"] == "203.0.113.7"
 
 
 class TestClient:
@@ -584,29 +619,29 @@ class TestClient:
     def test_head_is_there_at_once(self, app: flask.Flask, lines: Lines) -> None:
         """There is nothing to read."""
         response = app.test_client().head("/")
-        assert (200, 0) == (response.status_code, lines.one["http.response.body.size"])
+        assert (response.status_code, lines.one["http.response.body.size"]) == (200, 0)
 
     def test_a_streamed_one_ends_when_it_is_read(self, app: flask.Flask, lines: Lines) -> None:
         """Nobody knows a stream's length before its end."""
         response = app.test_client().get("/stream")
         before = len(lines.raw)
-        assert (0, b"onetwo", 6) == (before, response.data, lines.one["http.response.body.size"])
+        assert (before, response.data, lines.one["http.response.body.size"]) == (0, b"onetwo", 6)
 
     def test_a_streamed_one_that_is_closed_was_left(self, app: flask.Flask, lines: Lines) -> None:
         """A test that closes a stream unread is a client that leaves."""
         app.test_client().get("/stream").close()
-        assert [True, "cancelled"] == told(lines.one, "client.disconnected", "outcome")
+        assert told(lines.one, "client.disconnected", "outcome") == [True, "cancelled"]
 
     def test_redirects_that_are_followed_have_a_line_each(self, app: flask.Flask, lines: Lines) -> None:
         """Every request is one, also those that the client makes by itself."""
         app.test_client().get("/moved", follow_redirects=True)
-        assert [302, 200] == [line[STATUS] for line in lines.all]
+        assert [line[STATUS] for line in lines.all] == [302, 200]
 
     def test_a_client_that_keeps_its_context(self, app: flask.Flask, lines: Lines) -> None:
         """`with client:` keeps Flask's context for the test to look at; the event has ended, and is not in it."""
         with app.test_client() as client:
             client.get("/?page=2")
-            assert ("2", None, 1) == (flask.request.args["page"], current(), len(lines.raw))
+            assert (flask.request.args["page"], current(), len(lines.raw)) == ("2", None, 1)
 
 
 class TestFreed:
@@ -635,7 +670,7 @@ class TestFreed:
     def test_what_serves_it_keeps_it(self, lines: Lines) -> None:
         """Who holds `app.wsgi_app` alone, as in `ProxyFix(create_app().wsgi_app)`, is served, as without us."""
         response = Client(ProxyFix(watched().wsgi_app)).get("/", buffered=True)
-        assert (200, 1) == (response.status_code, len(lines.raw))
+        assert (response.status_code, len(lines.raw)) == (200, 1)
 
 
 class Preloaded(Process):
@@ -671,7 +706,7 @@ class TestPreload:
         lines = server.everything()
         pids = {line["process.pid"] for line in lines}
         instances = {(line["process.pid"], line["service.instance.id"]) for line in lines}
-        assert (2, 2, 2) == (len(pids - {parent}), len(instances), len({instance for _, instance in instances}))
+        assert (len(pids - {parent}), len(instances), len({instance for _, instance in instances})) == (2, 2, 2)
         for name in ("event.id", "trace.id", "http.request.id"):
             assert len(lines) == len({line[name] for line in lines})
         assert sorted(ids) == sorted(line["http.request.id"] for line in lines)
@@ -699,7 +734,9 @@ class TestReloader:
             first = eventually(server.ask, "the first answer")
             later = server.script.stat().st_mtime + 10
             os.utime(server.script, (later, later))
-            second = eventually(lambda: (server.ask() or first) != first and server.pids[-1], "an answer after the change")
+            second = eventually(
+                lambda: (server.ask() or first) != first and server.pids[-1], "an answer after the change"
+            )
         finally:
             end(server.process)
         eventually(lambda: not alive(second), "the end of the process that served")

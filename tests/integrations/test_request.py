@@ -62,7 +62,8 @@ class TestSettings:
     def test_slow_is_a_time(self, slow_ms: Any) -> None:
         """A time is a number above zero."""
         with pytest.raises(
-            ConfigurationError, match=rf"slow_ms={slow_ms!r} cannot be used: it must be a number of milliseconds above 0"
+            ConfigurationError,
+            match=rf"slow_ms={slow_ms!r} cannot be used: it must be a number of milliseconds above 0",
         ):
             WideEvents(hello, slow_ms=slow_ms)
 
@@ -73,13 +74,13 @@ class TestSettings:
         except ConfigurationError:
             return
         send(app)
-        assert [] == lines.raw
+        assert lines.raw == []
 
     @pytest.mark.parametrize("quiet", [(), ["/a", "/b"], ("/a",), {"/a"}], ids=repr)
     def test_what_can_be_used_is_taken(self, lines: Lines, quiet: Any) -> None:
         """Any collection of templates will do, also an empty one."""
         send(WideEvents(hello, quiet=quiet, proxies=3, slow_ms=0.5))
-        assert "/plain" == lines.one["url.path"]
+        assert lines.one["url.path"] == "/plain"
 
 
 class TestQuietPaths:
@@ -116,7 +117,7 @@ class TestQuietPaths:
             ("/caf\xe9", "/caf\xe9", True),
         ],
     )
-    def test_a_template_is_the_whole_path(self, lines: Lines, template: str, path: str, quiet: bool) -> None:  # noqa: FBT001
+    def test_a_template_is_the_whole_path(self, lines: Lines, template: str, path: str, quiet: bool) -> None:
         """A parameter is one segment, one of the kind `path` any number; all else is what it says, and all of it."""
         app = WideEvents(hello, quiet=[template, "/never"], slow_ms=60_000)
         send(app, PATH_INFO=path.encode().decode("latin-1"))
@@ -126,12 +127,12 @@ class TestQuietPaths:
         """A quiet route is a matter of the level: who wants to see all of them can."""
         with lines_caught(level="debug") as lines:
             send(WideEvents(hello, quiet=["/plain"], slow_ms=60_000))
-        assert ("debug", "on_request") == (lines.one["level"], lines.one["alert.urgency"])
+        assert (lines.one["level"], lines.one["alert.urgency"]) == ("debug", "on_request")
 
     def test_slow_begins_at_the_limit(self, lines: Lines) -> None:
         """The time limit is the door's own: nothing is faster than a nanosecond."""
         send(WideEvents(hello, quiet=["/plain"], slow_ms=0.000_001))
-        assert "info" == lines.one["level"]
+        assert lines.one["level"] == "info"
 
 
 class TestClientAddress:
@@ -141,7 +142,7 @@ class TestClientAddress:
     def test_behind_a_unix_socket_the_proxy_is_believed(self, lines: Lines, peer: str | None) -> None:
         """A server on a unix socket has no peer address; the configured proxy in front of it has told the client's."""
         send(WideEvents(hello, proxies=1), REMOTE_ADDR=peer, HTTP_X_FORWARDED_FOR="203.0.113.7")
-        assert "203.0.113.7" == lines.one.get("client.address")
+        assert lines.one.get("client.address") == "203.0.113.7"
 
     @pytest.mark.parametrize("peer", ["", None])
     def test_without_a_proxy_it_is_left_out(self, lines: Lines, peer: str | None) -> None:
@@ -172,13 +173,15 @@ class TestClientAddress:
         assert address == lines.one["client.address"]
 
 
-AWKWARD = "\x00\n\r\t\x1b\x7f\x85\xa0\u2028\u2029\u202e\u2066\ufeff\ufffe\ud800\udfff\U0001f600é€\"\\{}<>%&=;,:[]"
+AWKWARD = '\x00\n\r\t\x1b\x7f\x85\xa0\u2028\u2029\u202e\u2066\ufeff\ufffe\ud800\udfff\U0001f600é€"\\{}<>%&=;,:[]'
 TEXTS = st.one_of(
     st.text(max_size=60),
     st.text(st.characters(categories=["Cs", "Cc", "Cf", "Zl", "Zp", "L", "N", "P"]), max_size=60),
     st.text(st.sampled_from(AWKWARD), max_size=60),
     st.text(st.sampled_from("abc0-._"), min_size=1, max_size=140),
-    st.sampled_from(["", "0", "-1", "\xb2", "9" * 5_000, "x" * 20_000, "%00%ff%", "a=b&a=%zz&&=", "[::1", "]:80", "..%2f"]),
+    st.sampled_from(
+        ["", "0", "-1", "\xb2", "9" * 5_000, "x" * 20_000, "%00%ff%", "a=b&a=%zz&&=", "[::1", "]:80", "..%2f"]
+    ),
 )
 LATIN = st.one_of(st.text(st.characters(max_codepoint=255), max_size=60), TEXTS.filter(lambda text: text.isascii()))
 KEYS = (
@@ -225,7 +228,7 @@ class TestHostileRequests:
         """Whatever stands in the environ, the answer is the application's and there is one line, read strictly."""
         with lines_caught() as lines:
             status, headers, body = send(WideEvents(hello, quiet=["/a/<b>"], proxies=1), **head)
-        assert ("200 OK", b"Hello", 200) == (status, body, lines.one["http.response.status_code"])
+        assert (status, body, lines.one["http.response.status_code"]) == ("200 OK", b"Hello", 200)
         assert headers["X-Request-ID"] == lines.one["http.request.id"]
 
     @given(st.dictionaries(st.sampled_from(KEYS), LATIN))
@@ -287,7 +290,7 @@ class TestLimits:
         send(WideEvents(hello), PATH_INFO=f"/{huge}", QUERY_STRING=huge, HTTP_USER_AGENT=huge, HTTP_HOST=huge)
         line = lines.one
         assert {"url.path", "url.query", "user_agent.original", "server.address"} <= set(line["event.trimmed"])
-        assert (200, "GET") == (line["http.response.status_code"], line["event.name"])
+        assert (line["http.response.status_code"], line["event.name"]) == (200, "GET")
 
     def test_a_declared_length_beyond_all_numbers_does_no_harm(self, lines: Lines) -> None:
         """A client may declare any number of bytes; the line stays one that every aggregator takes."""

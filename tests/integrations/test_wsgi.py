@@ -7,7 +7,9 @@ import io
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 from wsgiref.util import FileWrapper
@@ -129,12 +131,12 @@ class TestGenerator:
         @WideEvents
         def app(environ: Any, start_response: Any) -> Iterator[bytes]:
             start_response("201 Created", [*TEXT])
-            add_field("late", True)
+            add_field("late", 1)
             yield b"one"
             yield b"two"
 
-        assert b"onetwo" == send(app)
-        assert [201, 6, True, True] == told(lines.one, STATUS, SIZE, STREAMED, "late")
+        assert send(app) == b"onetwo"
+        assert told(lines.one, STATUS, SIZE, STREAMED, "late") == [201, 6, True, 1]
 
     def test_a_failure_before_the_start_is_a_500(self, lines: Lines) -> None:
         """A generator that raises first has answered nothing: the server does."""
@@ -146,7 +148,7 @@ class TestGenerator:
 
         with pytest.raises(LookupError):
             send(app)
-        assert [500, "error", "LookupError"] == told(lines.one, STATUS, "level", "exception.type")
+        assert told(lines.one, STATUS, "level", "exception.type") == [500, "error", "LookupError"]
 
 
 class TestWrite:
@@ -161,8 +163,8 @@ class TestWrite:
             write(b"a long beginning, ")
             return [b"end"]
 
-        assert b"a long beginning, end" == send(app)
-        assert [21, "success"] == told(lines.one, SIZE, "outcome")
+        assert send(app) == b"a long beginning, end"
+        assert told(lines.one, SIZE, "outcome") == [21, "success"]
 
     def test_what_is_written_is_streamed(self, lines: Lines) -> None:
         """Nobody announced the length of what goes out by `write`."""
@@ -172,8 +174,8 @@ class TestWrite:
             start_response("200 OK", [*TEXT])(b"written")
             return []
 
-        assert b"written" == send(app)
-        assert [7, True] == told(lines.one, SIZE, STREAMED)
+        assert send(app) == b"written"
+        assert told(lines.one, SIZE, STREAMED) == [7, True]
 
     def test_an_announced_length_ends_the_event(self, lines: Lines) -> None:
         """With a Content-Length the last byte is known when it is written."""
@@ -188,7 +190,7 @@ class TestWrite:
 
         in_between: list[int] = []
         Desk(app)
-        assert ([0], 4, None) == (in_between, *told(lines.one, SIZE, STREAMED))
+        assert (in_between, *told(lines.one, SIZE, STREAMED)) == ([0], 4, None)
 
     def test_a_broken_pipe_is_the_clients_leaving(self, lines: Lines) -> None:
         """What the server's `write` raises through the application is not the application's error."""
@@ -225,8 +227,8 @@ class TestStartAgain:
 
     def test_the_last_status_counts(self, lines: Lines) -> None:
         """Before the first byte the second status is the one that the client sees."""
-        assert b"sorry" == send(self.app)
-        assert [503, "error", "failure"] == told(lines.one, STATUS, "level", "outcome")
+        assert send(self.app) == b"sorry"
+        assert told(lines.one, STATUS, "level", "outcome") == [503, "error", "failure"]
 
     def test_a_status_that_the_server_refused_does_not(self, lines: Lines) -> None:
         """After the first byte the server raises instead: the client saw the first status, and a failure."""
@@ -238,7 +240,7 @@ class TestStartAgain:
     def test_a_server_without_exc_info_is_asked_for_none(self, lines: Lines) -> None:
         """A `start_response` that takes two arguments is called with two."""
         body = answering([b"x"])(environ(Ask("GET", "/plain")), lambda status, headers: None)
-        assert [b"x"] == list(body)
+        assert list(body) == [b"x"]
 
 
 class TestBody:
@@ -257,8 +259,8 @@ class TestBody:
             handler = Handler(io.BytesIO(), out, io.StringIO(), environ(Ask("GET", "/plain")))
             handler.run(app)
             answers.append(b"Content-Length: 5\r\n" in out.getvalue())
-        assert [True, True] == answers
-        assert [5, None] == told(lines.one, SIZE, STREAMED)
+        assert answers == [True, True]
+        assert told(lines.one, SIZE, STREAMED) == [5, None]
 
     def test_a_generator_has_none(self, lines: Lines) -> None:
         """A length is not invented either."""
@@ -280,8 +282,8 @@ class TestBody:
 
     def test_a_body_without_close_can_be_closed(self, lines: Lines) -> None:
         """Servers call `close` if it is there, and ours is."""
-        assert b"ab" == Desk(answering((b"a", b"b"))).send()
-        assert [2, "success"] == told(lines.one, SIZE, "outcome")
+        assert Desk(answering((b"a", b"b"))).send() == b"ab"
+        assert told(lines.one, SIZE, "outcome") == [2, "success"]
 
     def test_close_is_handed_on(self, lines: Lines) -> None:
         """The application's `close` is called as often as the server calls ours; the event ends once."""
@@ -289,13 +291,13 @@ class TestBody:
         desk = Desk(answering(body))
         desk.send()
         desk.body.close()  # type: ignore[attr-defined]
-        assert (2, "success") == (body.closed, lines.one["outcome"])
+        assert (body.closed, lines.one["outcome"]) == (2, "success")
 
     def test_a_body_that_is_closed_unread(self, lines: Lines) -> None:
         """The application is told, and the line says that the client did not get its answer."""
         body = Body(b"x")
         Desk(answering(body)).body.close()  # type: ignore[attr-defined]
-        assert (1, [200, 0, True, "cancelled"]) == (body.closed, told(lines.one, STATUS, SIZE, GONE, "outcome"))
+        assert (body.closed, told(lines.one, STATUS, SIZE, GONE, "outcome")) == (1, [200, 0, True, "cancelled"])
 
     @pytest.mark.parametrize("parts", [0, 1])
     def test_a_body_that_is_forgotten(self, lines: Lines, parts: int) -> None:
@@ -320,11 +322,16 @@ class TestBody:
         """The last byte was out, so the event had ended; the server sees the exception all the same."""
         with pytest.raises(LookupError):
             Desk(answering(Body(b"x", closing=LookupError()))).send()
-        assert [200, "success"] == told(lines.one, STATUS, "outcome")
+        assert told(lines.one, STATUS, "outcome") == [200, "success"]
 
     @pytest.mark.parametrize(
         ("error", "outcome"),
-        [(KeyboardInterrupt(), "cancelled"), (SystemExit(1), "failure"), (SystemExit(0), "success"), (GeneratorExit(), "success")],
+        [
+            (KeyboardInterrupt(), "cancelled"),
+            (SystemExit(1), "failure"),
+            (SystemExit(0), "success"),
+            (GeneratorExit(), "success"),
+        ],
         ids=repr,
     )
     def test_an_iteration_that_is_interrupted(self, lines: Lines, error: BaseException, outcome: str) -> None:
@@ -353,26 +360,26 @@ class TestBody:
         body = Stubborn()
         with pytest.raises(LookupError, match="no parts"):
             Desk(answering(body)).send()
-        assert (1, "error", "LookupError") == (body.closed, *told(lines.one, "level", "exception.type"))
+        assert (body.closed, *told(lines.one, "level", "exception.type")) == (1, "error", "LookupError")
 
     def test_a_part_that_is_no_bytes_is_the_applications_error(self, lines: Lines) -> None:
         """The server would have raised a TypeError, and the line says so; nobody has left."""
         with pytest.raises(TypeError):
             Desk(answering(lambda: iter([None]))).send()
-        assert ["error", None] == told(lines.one, "level", GONE)
+        assert told(lines.one, "level", GONE) == ["error", None]
 
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
     def test_an_empty_body_has_arrived(self, lines: Lines, method: str) -> None:
         """Nothing that is whole is no client that left."""
         send(answering([], headers=[*TEXT, ("Content-Length", "0")]), REQUEST_METHOD=method)
-        assert [0, None, None] == told(lines.one, SIZE, GONE, STREAMED)
+        assert told(lines.one, SIZE, GONE, STREAMED) == [0, None, None]
 
     @pytest.mark.parametrize(("method", "status"), [("HEAD", "200 OK"), ("GET", "204 None"), ("GET", "304 Old")])
     def test_what_has_no_body_ends_when_the_application_returns(self, lines: Lines, method: str, status: str) -> None:
         """For HEAD, 204 and 304 the last byte is the end of the head, whatever the server does with the body."""
         head = environ(Ask(method, "/plain"))
         desk = Desk(answering(lambda: iter([b"", b""]), status), head=head)
-        assert [0, "success", None] == told(lines.one, SIZE, "outcome", GONE)
+        assert told(lines.one, SIZE, "outcome", GONE) == [0, "success", None]
         desk.body.close()  # type: ignore[attr-defined]
         assert len(lines.raw) == 1
 
@@ -381,16 +388,16 @@ class TestBody:
         desk = Desk(answering(lambda: iter([b"ab", b"cd"]), headers=[*TEXT, ("Content-Length", "4")]))
         parts = iter(desk.body)
         seen = [(next(parts), len(lines.raw)), (next(parts), len(lines.raw))]
-        assert [(b"ab", 0), (b"cd", 1)] == seen
+        assert seen == [(b"ab", 0), (b"cd", 1)]
         desk.body.close()  # type: ignore[attr-defined]
-        assert [4, None, None] == told(lines.one, SIZE, STREAMED, GONE)
+        assert told(lines.one, SIZE, STREAMED, GONE) == [4, None, None]
 
     def test_a_body_that_is_too_short_was_cut(self, lines: Lines) -> None:
         """A client that leaves before the announced length is out has left, whoever counted."""
         desk = Desk(answering(lambda: iter([b"ab", b"cd"]), headers=[*TEXT, ("Content-Length", "4")]))
         next(iter(desk.body))
         desk.body.close()  # type: ignore[attr-defined]
-        assert [2, True, "cancelled"] == told(lines.one, SIZE, GONE, "outcome")
+        assert told(lines.one, SIZE, GONE, "outcome") == [2, True, "cancelled"]
 
 
 class Slotted:
@@ -431,6 +438,19 @@ class Closeless:
         return iter(lambda: self.file.read(4), b"")
 
 
+class Weakless:
+    """Be a file wrapper that takes another `close`, and no weak reference."""
+
+    __slots__ = ("close", "file")
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self.file = file
+        self.close = file.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.file.read(4), b"")
+
+
 class TestFileWrapper:
     """A file that the server sends itself, perhaps by sendfile(2)."""
 
@@ -455,7 +475,7 @@ class TestFileWrapper:
         assert desk.body is wrapped[0]
         assert lines.raw == []
         desk.body.close()
-        assert [200, 8, "success", None] == told(lines.one, STATUS, SIZE, "outcome", GONE)
+        assert told(lines.one, STATUS, SIZE, "outcome", GONE) == [200, 8, "success", None]
 
     @pytest.mark.parametrize("wrapper", [FileWrapper, Wrapper])
     def test_the_file_is_closed(self, lines: Lines, wrapper: Any) -> None:
@@ -469,14 +489,14 @@ class TestFileWrapper:
         """Nobody counted what the server sent, so nothing is claimed."""
         wrapped: list[Any] = []
         Desk(self.app(wrapped, length=None), head=self.head(Wrapper)).body.close()  # type: ignore[attr-defined]
-        assert [200, None, "success"] == told(lines.one, STATUS, SIZE, "outcome")
+        assert told(lines.one, STATUS, SIZE, "outcome") == [200, None, "success"]
 
     @pytest.mark.parametrize("length", ["8", None])
-    @pytest.mark.parametrize("wrapper", [Slotted, lambda file: iter(lambda: file.read(4), b"")])
+    @pytest.mark.parametrize("wrapper", [Slotted, Weakless, lambda file: iter(lambda: file.read(4), b"")])
     def test_what_cannot_be_followed_is_counted(self, lines: Lines, wrapper: Any, length: str | None) -> None:
         """An object that takes no other `close`, or is no object of a class, is a body like any other."""
-        assert b"contents" == Desk(self.app([], length), head=self.head(wrapper)).send()
-        assert [8, "success"] == told(lines.one, SIZE, "outcome")
+        assert Desk(self.app([], length), head=self.head(wrapper)).send() == b"contents"
+        assert told(lines.one, SIZE, "outcome") == [8, "success"]
 
     def test_a_close_that_raises_ends_the_event(self, lines: Lines) -> None:
         """The server sees the exception, and the line is written."""
@@ -493,7 +513,7 @@ class TestFileWrapper:
         """For HEAD there is no file to wait for."""
         wrapped: list[Any] = []
         Desk(self.app(wrapped), head=self.head(Wrapper, "HEAD"))
-        assert [0, None] == told(lines.one, SIZE, GONE)
+        assert told(lines.one, SIZE, GONE) == [0, None]
         wrapped[0].close()
         assert len(lines.raw) == 1
 
@@ -508,7 +528,7 @@ class TestFileWrapper:
             del body
             freed = file() is None
         gc.collect()
-        assert (True, 200) == (freed, lines.one[STATUS])
+        assert (freed, lines.one[STATUS]) == (True, 200)
 
 
 class TestRaising:
@@ -539,7 +559,7 @@ class TestRaising:
 
         with pytest.raises(LookupError):
             send(app)
-        assert [500, "error", "failure"] == told(lines.one, STATUS, "level", "outcome")
+        assert told(lines.one, STATUS, "level", "outcome") == [500, "error", "failure"]
 
     def test_after_a_part_was_written(self, lines: Lines) -> None:
         """What the client saw stays: the status was out."""
@@ -551,7 +571,7 @@ class TestRaising:
 
         with pytest.raises(LookupError):
             send(app)
-        assert [200, "error", 7] == told(lines.one, STATUS, "level", SIZE)
+        assert told(lines.one, STATUS, "level", SIZE) == [200, "error", 7]
 
     def test_an_interrupt(self, lines: Lines) -> None:
         """A worker that is told to stop was not at fault."""
@@ -562,7 +582,7 @@ class TestRaising:
 
         with pytest.raises(KeyboardInterrupt):
             send(app)
-        assert ["info", "cancelled"] == told(lines.one, "level", "outcome")
+        assert told(lines.one, "level", "outcome") == ["info", "cancelled"]
 
     def test_the_event_is_not_in_progress_afterwards(self, lines: Lines) -> None:
         """The worker's context is as it was before."""
@@ -583,21 +603,21 @@ class TestNested:
         """There is one line, and one request id."""
 
         def app(environ: Any, start_response: Any) -> list[bytes]:
-            add_field("inner", True)
+            add_field("inner", 1)
             start_response("202 Accepted", [*TEXT])
             return [b"x"]
 
         desk = Desk(WideEvents(WideEvents(app, quiet=["/plain"])))
         desk.send()
         ids = [value for name, value in desk.started[0][1] if name == "X-Request-ID"]
-        assert ([lines.one["http.request.id"]], [202, True]) == (ids, told(lines.one, STATUS, "inner"))
+        assert ([lines.one["http.request.id"]], [202, 1]) == (ids, told(lines.one, STATUS, "inner"))
 
     def test_an_environ_that_is_used_again_is_another_request(self, lines: Lines) -> None:
         """A middleware in front may try twice with one environ: the second try is followed like the first."""
         app, head = answering([b"x"]), environ(Ask("GET", "/plain"))
         for _ in range(2):
             Desk(app, head=head).send()
-        assert [200, 200] == [line[STATUS] for line in lines.all]
+        assert [line[STATUS] for line in lines.all] == [200, 200]
 
 
 class TestEnviron:
@@ -605,7 +625,7 @@ class TestEnviron:
 
     def test_an_empty_one_is_enough(self, lines: Lines) -> None:
         """No key is needed: what is not there is left out."""
-        assert b"x" == Desk(answering([b"x"]), head={}).send()
+        assert Desk(answering([b"x"]), head={}).send() == b"x"
         absent = ["server.address", "client.address", "url.scheme", "url.query", "user_agent.original"]
         assert [200, *[None] * 5] == told(lines.one, STATUS, *absent)
 
@@ -659,14 +679,23 @@ class TestAnswer:
     def test_an_odd_status_line(self, lines: Lines, status: str, code: int | None) -> None:
         """The server gets to see it; the line has the number, if it is one."""
         desk = Desk(answering([b"x"], status))
-        assert b"x" == desk.send()
+        assert desk.send() == b"x"
         assert (status, code) == (desk.started[0][0], lines.one.get(STATUS))
+
+    @pytest.mark.parametrize(
+        ("code", "level"), [(399, "info"), (400, "info"), (499, "info"), (500, "error"), (599, "error")]
+    )
+    def test_the_5xx_are_errors(self, lines: Lines, code: int, level: str) -> None:
+        """What the server side could not do pages somebody; what the client did wrong does not."""
+        send(answering([b"x"], f"{code} Something"))
+        error_type = str(code) if level == "error" else None
+        assert told(lines.one, STATUS, "level", "error.type", "exception.type") == [code, level, error_type, None]
 
     @pytest.mark.parametrize("length", ["", "-1", "five", "\xb2", "5.0", "9" * 5_000])
     def test_an_odd_length(self, lines: Lines, length: str) -> None:
         """A Content-Length that is no number is the server's to refuse."""
         desk = Desk(answering([b"x"], headers=[*TEXT, ("Content-Length", length)]))
-        assert b"x" == desk.send()
+        assert desk.send() == b"x"
         assert (("Content-Length", length), 1) == (desk.started[0][1][1], lines.one[SIZE])
 
     def test_the_applications_own_headers_are_not_touched(self, lines: Lines) -> None:
@@ -704,12 +733,24 @@ class TestContext:
             seen.append(current())
 
         desk = Desk(WideEvents(app))
-        outside = [current()]
-        for _ in desk.body:
-            outside.append(current())
+        outside = [current(), *(current() for _ in desk.body)]
         desk.body.close()  # type: ignore[attr-defined]
-        assert (3, 1) == (len(seen), len({each.id for each in seen}))
-        assert [None, None, None] == [*outside, current()]
+        assert (len(seen), len({each.id for each in seen})) == (3, 1)
+        assert [*outside, current()] == [None, None, None]
+
+    def test_a_body_that_is_read_on_another_thread(self, lines: Lines) -> None:
+        """Bridges to other servers call the application here and read its body there."""
+
+        def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+            start_response("200 OK", [*TEXT])
+            for number in range(3):
+                add_field(f"part.{number}", number)
+                yield b"x"
+
+        desk = Desk(WideEvents(app))
+        with ThreadPoolExecutor(1) as there:
+            assert there.submit(copy_context().run, desk.send).result() == b"xxx"
+        assert told(lines.one, "part.0", "part.1", "part.2", "outcome") == [0, 1, 2, "success"]
 
     def test_bodies_that_are_read_in_turn_do_not_mix(self, lines: Lines) -> None:
         """A server may serve other requests between two parts of a body, on the same thread."""
@@ -718,7 +759,7 @@ class TestContext:
         def app(environ: Any, start_response: Any) -> Iterator[bytes]:
             start_response("200 OK", [*TEXT])
             for number in range(3):
-                add_field(f"{environ['PATH_INFO'][1:]}.{number}", True)
+                add_field(f"{environ['PATH_INFO'][1:]}.{number}", 1)
                 yield b"x"
 
         desks = [Desk(app, head={**environ(Ask("GET", path))}) for path in ("/left", "/right")]
@@ -733,7 +774,7 @@ class TestContext:
         with wideevents.event("script") as outer:
             send(answering([b"x"]))
             assert current() is outer
-        assert ["GET", "script"] == [line["event.name"] for line in lines.all]
+        assert [line["event.name"] for line in lines.all] == ["GET", "script"]
 
 
 class Environ(dict[str, Any]):
@@ -749,15 +790,19 @@ class TestMemory:
 
     def test_environ_and_body_are_freed_at_once(self, lines: Lines) -> None:
         """No collector is needed for the environ, nor for the body, of a request that went well."""
+
+        @WideEvents
+        def app(environ: Any, start_response: Any) -> Any:
+            start_response("200 OK", [*TEXT])
+            return environ["body"]
+
         with nothing_collected():
             head, body = Environ(environ(Ask("GET", "/plain"))), Body(b"x")
-            held = weakref.ref(head), weakref.ref(body)
-            app = WideEvents(lambda environ, start_response: start_response("200 OK", [*TEXT]) and None or environ["body"])
             head["body"] = body
-            desk = Desk(app, head=head)
-            desk.send()
-            del head, body, desk
-            assert [None, None] == [each() for each in held]
+            held = weakref.ref(head), weakref.ref(body)
+            Desk(app, head=head).send()
+            del head, body
+            assert [each() for each in held] == [None, None]
 
     def test_an_exception_is_not_kept(self, lines: Lines) -> None:
         """Neither the exception, whose frames hold half the application, nor the environ outlives a failure."""
@@ -775,12 +820,10 @@ class TestMemory:
         with nothing_collected():
             head = Environ(environ(Ask("GET", "/plain")))
             held.append(weakref.ref(head))
-            try:
+            with suppress(NotedError):
                 app(head, lambda status, headers: None)
-            except NotedError:
-                pass
             del head
-            assert [None, None] == [each() for each in held]
+            assert [each() for each in held] == [None, None]
 
     def test_an_event_that_is_kept_keeps_nothing(self, lines: Lines) -> None:
         """What a thread still holds of a request that has ended is an empty shell."""
@@ -798,9 +841,9 @@ class TestMemory:
 
         with nothing_collected():
             send(app)
-            assert ([None], True) == ([each() for each in held], kept[0].sealed)
+            assert ([each() for each in held], kept[0].sealed) == ([None], True)
 
-    def test_ten_thousand_requests_leave_nothing(self, lines: Lines) -> None:
+    def test_thousands_of_requests_leave_nothing(self, lines: Lines) -> None:
         """No registry, cache or list grows with the number of requests."""
         app, file = answering([b"x"]), TestFileWrapper.app
         head = TestFileWrapper.head(FileWrapper)
@@ -824,4 +867,4 @@ class TestSourceOfTruth:
     def test_no_server_is_named(self) -> None:
         """A server that is not under test here finds the same door."""
         source = Path(sys.modules[WideEvents.__module__].__file__ or "").read_text()
-        assert [] == [name for name in ("gunicorn", "waitress", "uwsgi", "mod_wsgi") if name in source.lower()]
+        assert [name for name in ("gunicorn", "waitress", "uwsgi", "mod_wsgi") if name in source.lower()] == []

@@ -119,7 +119,7 @@ def endless(asked: Asked) -> Answer:
                 yield b"x" * 1_000
                 time.sleep(0.01)
         finally:
-            wideevents.add_field("cleaned_up", True)
+            wideevents.add_field("cleaned_up", 1)
 
     return Answer(parts())
 

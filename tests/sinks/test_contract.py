@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -89,13 +90,15 @@ class Stream(Place):
             self.received += part
 
     def end(self) -> None:
-        self.close()
-        self.reader.join(10)
+        """Close the writing end, of which the sink may hold a description of its own; the reader ends then."""
+        if self.reader.is_alive():
+            del self.sink
+            gc.collect()
+            self.close()
+            self.reader.join(10)
 
     def written(self) -> bytes:
-        """Close the writing end, so that all has arrived when the reader has ended."""
         self.end()
-        self.close = lambda: None
         return bytes(self.received)
 
 

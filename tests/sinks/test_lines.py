@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import importlib.util
 import os
 import random
+import resource
 import select
 import signal
 import socket
@@ -19,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread, Timer
+from types import ModuleType
 
 import pytest
 
@@ -29,6 +32,7 @@ from tests.strict import parse_line, strict_loads
 from wideevents import health
 from wideevents.errors import ConfigurationError
 from wideevents.health import Fault
+from wideevents.sinks import lines as lines_room
 from wideevents.sinks.lines import PATIENCE, LinesSink
 
 LONGEST = 60_000
@@ -108,7 +112,7 @@ class TestOneWrite:
             for mark in "ab":
                 sink.write(event_of(padded(size, mark)))
 
-            assert [padded(size, "a"), padded(size, "b")] == [reader.recv(2 * LONGEST), reader.recv(2 * LONGEST)]
+                assert reader.recv(2 * LONGEST) == padded(size, mark)
 
     def test_nothing_is_held_back(self, tmp_path: Path) -> None:
         """When write() is back the line is with the kernel, where a kill cannot reach it."""
@@ -239,13 +243,45 @@ class TestSlowReader:
         rescue = Timer(1.0, pipe.read)
         rescue.start()
         started = time.monotonic()
+        give_up(pipe.sink, padded(size))
+        waited = time.monotonic() - started
+        rescue.join()
+        pipe.close()
+
+        assert PATIENCE * 0.9 <= waited <= ENOUGH
+
+    def test_on_a_blocking_pipe_a_line_of_which_a_part_is_out_is_finished(self) -> None:
+        """It cannot be taken back, and the descriptor waits by itself: the one case that may take longer."""
+        pipe = Pipe(blocking=True)
+        pipe.fill(room=8_192)
+        found: list[bytes] = []
+        rescue = Timer(2 * PATIENCE, lambda: found.append(pipe.read()))
+        rescue.start()
+        pipe.sink.write(event_of(padded(30_000)))
+        rescue.join()
+        found.append(pipe.read())
+        pipe.close()
+
+        assert b"".join(found).lstrip(b"\n") == padded(30_000)
+
+    @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 4_096, reason="few files may be open here")
+    def test_the_number_of_the_descriptor_does_not_matter(self, pipe: Pipe) -> None:
+        """A server with many connections has given the low numbers away when it configures itself."""
+        high = fcntl.fcntl(pipe.writer, fcntl.F_DUPFD_CLOEXEC, 2_000)
         try:
-            with pytest.raises(TimeoutError):
-                pipe.sink.write(event_of(padded(size)))
-            assert time.monotonic() - started <= ENOUGH
+            LinesSink(high, longest=LONGEST).write(event_of(padded(100)))
         finally:
-            rescue.join()
-            pipe.close()
+            os.close(high)
+
+        assert pipe.read() == padded(100)
+
+    def test_what_others_write_to_the_same_pipe_still_blocks(self) -> None:
+        """Standard output is shared with print(): it must not become non-blocking because of us."""
+        pipe = Pipe(blocking=True)
+        pipe.sink.write(event_of(padded(100)))
+
+        assert os.get_blocking(pipe.writer)
+        pipe.close()
 
 
 class TestTurns:
@@ -254,6 +290,8 @@ class TestTurns:
         pipe = Pipe(blocking=True)
         children = [fork(partial(write_many, pipe, mark)) for mark in "abcd"]
         os.close(pipe.writer)
+        del pipe.sink  # it may hold a description of its own
+        gc.collect()
         os.set_blocking(pipe.reader, True)
         received = b""
         while part := os.read(pipe.reader, 65_536):
@@ -389,6 +427,31 @@ class TestFailures:
             pass
 
         assert health.faults.counts() == {Fault.LOST: 1}
+
+
+class TestWindows:
+    @pytest.fixture
+    def lines(self, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+        """Load the room once more, as it is on Windows."""
+        monkeypatch.setattr(sys, "platform", "win32")
+        monkeypatch.delattr(select, "PIPE_BUF")
+        spec = importlib.util.spec_from_file_location("lines_on_windows", lines_room.__file__)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    def test_the_plain_write_works(self, lines: ModuleType) -> None:
+        """There are no locks between processes there; the lines of one process still take turns."""
+        pipe = Pipe(blocking=True)
+        sink = lines.LinesSink(pipe.writer, longest=LONGEST)
+        for mark in "ab":
+            sink.write(event_of(padded(5_000, mark)))
+
+        assert pipe.lines() == [padded(5_000, "a"), padded(5_000, "b")]
+        assert not hasattr(lines, "fcntl")
+        pipe.close()
 
 
 class TestFile:

@@ -311,6 +311,36 @@ class TestAnyRecord:
 
         assert len(line) <= 2_048
 
+    @pytest.mark.parametrize(
+        ("value", "written"),
+        [
+            (2**64 - 1, str(2**64 - 1)),
+            (-(2**63) - 1, str(-(2**63) - 1)),
+            (float("nan"), "NaN"),
+            (float("-inf"), "-Infinity"),
+            ({2, 1}, [1, 2]),
+            (b"caf\xe9", r"caf\xe9"),
+            (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00Z"),
+            ([datetime(2026, 1, 2, tzinfo=UTC)], ["2026-01-02T00:00:00Z"]),
+            ("\udce9", r"\udce9"),
+        ],
+        ids=ascii,
+    )
+    def test_what_a_stage_put_is_written_as_if_it_had_been_added(self, value: object, written: object) -> None:
+        """The line is the same contract for the user's stages as for everybody."""
+        assert fields({"value": value, "other": 1})["value"] == written
+
+    def test_what_a_stage_put_may_be_endless_or_deep(self) -> None:
+        """It is cut at some depth; the line is written."""
+        endless: list[Any] = ["x"]
+        endless.append(endless)
+        deep: list[Any] = []
+        for _ in range(2_000):
+            deep = [deep]
+        line = fields({"endless": endless, "deep": deep, "other": 1})
+
+        assert (line["endless"][0], line["other"]) == ("x", 1)
+
     def test_a_stage_that_empties_the_record_gives_valid_json(self) -> None:
         """The fields of the process are written behind what there is, even if that is nothing."""
 

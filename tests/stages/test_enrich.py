@@ -10,11 +10,12 @@ from threading import Thread
 
 import wideevents
 from tests.conftest import in_child
-from tests.stages import configured, line_with
+from tests.stages import configured, line_with, sealed
 from tests.strict import parse_line
 from wideevents import health
 from wideevents.events import Event
 from wideevents.health import Fault
+from wideevents.stages.enrich import Enrich
 
 
 class TestStatic:
@@ -81,6 +82,17 @@ class TestStatic:
         assert child == pid != os.getpid()
         assert instance != before[2]
         assert before[1:] == after
+
+    def test_renewed_it_is_another_process_that_has_just_begun(self) -> None:
+        """It is what happens to it in a forked child."""
+        enrich = Enrich({"service.name": "shop"})
+        before = enrich(sealed())
+        enrich.renew()
+        after = enrich(sealed())
+
+        assert before.static["service.instance.id"] != after.static["service.instance.id"]
+        assert before.static["service.name"] == after.static["service.name"] == "shop"
+        assert after.record["uptime_s"] == 0.0
 
 
 class TestUptime:

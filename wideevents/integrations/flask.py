@@ -58,7 +58,7 @@ class WideEvents:
         """Install on *app*; raise `ConfigurationError` for a setting that cannot be used, and for a second time."""
         if EXTENSION in app.extensions:
             raise ConfigurationError(f"{app!r} has wideevents already: one WideEvents(app) is enough.")
-        config.recorder()  # what is wrong with the defaults is told now, and threads are wrapped
+        config.prepare()  # what is wrong with the defaults is told now, and threads are wrapped
         entrance = _Entrance(app, self._given)
         app.extensions[EXTENSION] = self
         app.wsgi_app = entrance  # type: ignore[method-assign]

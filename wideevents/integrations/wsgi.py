@@ -36,7 +36,7 @@ class WideEvents:
             raise ConfigurationError.of("app", app, "a WSGI application, which can be called")
         self.app = app
         self.door = Door(quiet, slow_ms, proxies)
-        config.recorder()  # what is wrong with the defaults is told now, and threads are wrapped
+        config.prepare()  # what is wrong with the defaults is told now, and threads are wrapped
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request; inside another one, of an application that this one is mounted in, add to its event."""

@@ -18,6 +18,7 @@ if sys.platform != "win32":
     import fcntl
 
 STDOUT = 1
+CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 PATIENCE = 0.1
 """Seconds that a line waits, in all, for another writer or a slow reader; then it is lost, and counted."""
 
@@ -32,11 +33,11 @@ class LinesSink:
     """
 
     def __init__(self, descriptor: int, *, longest: int) -> None:
-        self._descriptor = descriptor
-        self._torn = False
         mode = os.fstat(descriptor).st_mode
-        mixes = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-        self._takes_turns = mixes and longest > getattr(select, "PIPE_BUF", 512)
+        self._descriptor = descriptor
+        self._is_pipe = stat.S_ISFIFO(mode)
+        self._takes_turns = (self._is_pipe or stat.S_ISSOCK(mode)) and longest > getattr(select, "PIPE_BUF", 512)
+        self._torn = False
         self.renew()
         renew_in_child(self)
 
@@ -44,13 +45,17 @@ class LinesSink:
     def open(cls, path: str | os.PathLike[str], *, longest: int) -> LinesSink:
         """Open the file at *path* to append; raise `ConfigurationError` where that cannot be done."""
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
-        except OSError as error:
-            allowed = f"a file that this process may write ({error.strerror})"
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | CLOSE_ON_EXEC, 0o644)
+        except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+            allowed = f"a file that this process may write ({getattr(error, 'strerror', None) or error})"
             raise ConfigurationError.of("output", os.fspath(path), allowed) from error
         sink = cls(descriptor, longest=longest)
         weakref.finalize(sink, os.close, descriptor).atexit = False
         return sink
+
+    def renew(self) -> None:
+        """Make the lock anew: in a forked child it may be held by a thread that is not there."""
+        self._lock = Lock()
 
     def close(self) -> None:
         """
@@ -61,56 +66,56 @@ class LinesSink:
         """
 
     def write(self, event: Event) -> None:
-        """Write the line; raise `OSError` where it could not be written whole."""
+        """
+        Write the line; raise `OSError` where it could not be written whole.
+
+        It waits for other writers and for a slow reader as long as `PATIENCE` in all. On a descriptor that blocks, only
+        a line beyond `PIPE_BUF` can wait longer, once a part of it is out.
+        """
+        deadline = time.monotonic() + PATIENCE
         if self._takes_turns:
-            self._write_in_turn(event.line)
+            self._write_in_turn(event.line, deadline)
         else:
-            self._write(event.line)
+            self._write(event.line, deadline)
 
-    def _write(self, line: bytes) -> None:
-        if self._torn:
-            line = b"\n" + line  # what is left of a broken line must not spoil this one
-        written = self._write_some(line)
-        self._torn = written < len(line)
-        if self._torn:
-            self._write_rest(line[written:])
-            self._torn = False
-
-    def _write_some(self, line: bytes) -> int:
-        try:
-            return os.write(self._descriptor, line)
-        except BlockingIOError:  # somebody made the descriptor non-blocking
-            self._await_reader(time.monotonic() + PATIENCE)
-            return os.write(self._descriptor, line)
-
-    def _write_rest(self, rest: bytes) -> None:
-        """Finish a line of which a part is out, waiting for a reader that is slow."""
-        deadline = time.monotonic() + PATIENCE
-        while rest:
-            try:
-                rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:
-                self._await_reader(deadline)
-
-    def _await_reader(self, deadline: float) -> None:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select((), (self._descriptor,), (), left)[1]:
-            raise TimeoutError(f"the reader of the lines did not read for {PATIENCE * 1000:.0f} ms")
-
-    def _write_in_turn(self, line: bytes) -> None:
+    def _write_in_turn(self, line: bytes, deadline: float) -> None:
         """Write while the pipe is held against the threads of this process, and against other processes."""
-        deadline = time.monotonic() + PATIENCE
         if not self._lock.acquire(timeout=PATIENCE):
             raise TimeoutError(f"another thread held the pipe for {PATIENCE * 1000:.0f} ms")
         try:
             locked = self._lock_out_processes(deadline)
             try:
-                self._write(line)
+                self._write(line, deadline)
             finally:
                 if locked:
                     self._let_processes_in()
         finally:
             self._lock.release()
+
+    def _write(self, line: bytes, deadline: float) -> None:
+        if self._torn:
+            line = b"\n" + line  # what is left of a broken line must not spoil this one
+        rest = line
+        try:
+            while rest:
+                if self._is_pipe:
+                    self._await_reader(deadline)
+                rest = rest[self._write_some(rest, deadline) :]
+        finally:
+            # After nothing or everything the reader is where it was: at the beginning of a line.
+            self._torn = bool(rest) and (self._torn or len(rest) < len(line))
+
+    def _write_some(self, line: bytes, deadline: float) -> int:
+        try:
+            return os.write(self._descriptor, line)
+        except BlockingIOError:  # somebody made the descriptor non-blocking
+            self._await_reader(deadline)
+            return 0
+
+    def _await_reader(self, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select((), (self._descriptor,), (), left)[1]:
+            raise TimeoutError(f"the reader of the lines did not read for {PATIENCE * 1000:.0f} ms")
 
     def _lock_out_processes(self, deadline: float) -> bool:
         """Tell whether the lock is held; some descriptors (sockets, terminals) take none, and Windows has none."""
@@ -131,7 +136,3 @@ class LinesSink:
     def _let_processes_in(self) -> None:
         if sys.platform != "win32":
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
-
-    def renew(self) -> None:
-        """Make the lock anew: in a forked child it may be held by a thread that is not there."""
-        self._lock = Lock()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from wideevents.events import SMALL, Event
 from wideevents.keys import Keys
 from wideevents.redaction import MARKER
-from wideevents.values import plain, text
+from wideevents.values import LARGEST, SMALLEST, plain, text
 
 STACK = "exception.stacktrace"
 
@@ -53,9 +54,9 @@ class Redact:
         kind = type(value)
         if kind is str:
             return self._text(value)
-        if kind is int:
-            return value if -SMALL < value < SMALL else self._number(value)
-        if kind is float or kind is bool or value is None or kind is datetime:
+        if kind is int and SMALLEST <= value <= LARGEST:
+            return value if value < SMALL else self._number(value)
+        if kind is bool or value is None or kind is datetime or (kind is float and isfinite(value)):
             return value
         if kind is list:
             return [self._redacted(item) for item in value]
