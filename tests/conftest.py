@@ -21,10 +21,7 @@ from hypothesis import settings
 import wideevents
 from tests.strict import parse_line
 from wideevents import config, context, health, propagation, resource
-from wideevents.keys import Keys
-from wideevents.pipeline import Pipeline
 from wideevents.recorder import Clock, Recorder
-from wideevents.redaction import Redaction
 from wideevents.sinks.memory import MemorySink
 from wideevents.tracecontext import Ids
 
@@ -183,15 +180,11 @@ def written() -> Written:
 
 @pytest.fixture
 def recorder(clock: FakeClock, written: Written) -> Iterator[Recorder]:
-    """Make the recorder of the process one with the default stages, a clock that stands still, and known ids."""
-    stages = config.recorder().pipeline.stages
-    made = Recorder(
-        Pipeline(stages, (written.sink,)),
-        Keys(Redaction()),
-        Clock(clock.now, clock.monotonic),
-        FixedIds(),
-    )
+    """Configure the process anew for one test, with a clock that stands still, and known ids."""
     before = config.recorder()
+    wideevents.configure(service="tests", output=written.sink)
+    configured = config.recorder()
+    made = Recorder(configured.pipeline, configured.keys, Clock(clock.now, clock.monotonic), FixedIds())
     config.use(made)
     yield made
     assert made.in_progress == {}, f"left open: {made.in_progress}"

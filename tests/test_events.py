@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,6 +16,7 @@ import pytest
 from tests.conftest import PATIENCE, Written, at_once, in_child
 from tests.strict import parse_line
 from wideevents import health
+from wideevents.context import Activation, add_field
 from wideevents.events import Event
 from wideevents.health import Fault
 from wideevents.levels import Level
@@ -671,6 +673,50 @@ class TestRace:
             assert (writer in range(WRITERS), number in range(EACH)) == (True, True)
 
 
+class Overtaken(dict[str, object]):
+    """Fields whose event is sealed by somebody else in the very moment in which `key` is written."""
+
+    def __init__(self, fields: dict[str, object], *, before: bool) -> None:
+        super().__init__(fields)
+        self.before = before
+        self.seal: Callable[[], object] = bool
+
+    def __setitem__(self, key: str, value: object) -> None:
+        if self.before:
+            self.seal()
+        super().__setitem__(key, value)
+        self.seal()
+
+
+@pytest.mark.parametrize("value", ["text", 7, 0.5, True, [1]], ids=repr)
+@pytest.mark.parametrize("before", [True, False], ids=["sealed before", "sealed after"])
+class TestOvertaken:
+    """The two ways in which a write and the seal can meet, one step at a time."""
+
+    def overtaken(self, recorder: Recorder, *, before: bool) -> Event:
+        """Return an event that is sealed by its first write."""
+        fields = Overtaken({"event.id": "1", "trace.id": "2"}, before=before)
+        event = Event(recorder.keys, recorder, fields, 0)
+        fields.seal = event.seal
+        return event
+
+    def test_put_is_in_the_line_or_late(self, recorder: Recorder, value: object, *, before: bool) -> None:
+        """Late if the fields were copied before the write, and in the line if after; never both, never neither."""
+        event = self.overtaken(recorder, before=before)
+        event.put("key", value)
+        assert event.record.get("key") == (None if before else value)
+        assert health.faults.counts() == ({Fault.LATE_WRITE: 1} if before else {})
+
+    def test_add_field_is_in_the_line_or_late(self, recorder: Recorder, value: object, *, before: bool) -> None:
+        """The quick way, which a key takes that is known, keeps the same promise."""
+        recorder.keys.judge("key")
+        event = self.overtaken(recorder, before=before)
+        with Activation(event):
+            add_field("key", value)
+        assert event.record.get("key") == (None if before else value)
+        assert health.faults.counts() == ({Fault.LATE_WRITE: 1} if before else {})
+
+
 class TestClear:
     def test_leaves_an_empty_shell(self, event: Event) -> None:
         """What a thread holds of an event that has ended keeps nothing of it in memory."""
@@ -712,6 +758,7 @@ class TestFork:
         stop = Flag()
 
         def write() -> None:
+            sys.settrace(None)  # whoever measures coverage holds a lock of its own, which is not ours to renew
             while not stop.is_set():
                 event.add("n")
 

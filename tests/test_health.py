@@ -9,7 +9,18 @@ import pytest
 
 from tests.conftest import at_once, in_child
 from wideevents import health
-from wideevents.health import ON_THE_NEXT_LINE, TOLD_LIMIT, Fault, Tally, faults, forget, report, unreported
+from wideevents.health import (
+    ON_THE_NEXT_LINE,
+    TOLD_LIMIT,
+    Fault,
+    Tally,
+    faults,
+    forget,
+    give_back,
+    report,
+    take_unreported,
+    unreported,
+)
 
 
 class Reentrant:
@@ -179,6 +190,44 @@ class TestReport:
             health.logger.removeHandler(handler)
 
         assert faults.counts() == {Fault.NO_EVENT: 2}
+
+    def test_survives_a_handler_that_raises(self) -> None:
+        """A broken filter or handler of the application does not break its work by way of us; it is counted."""
+
+        def refuse(_: logging.LogRecord) -> bool:
+            raise ValueError
+
+        health.logger.addFilter(refuse)
+        try:
+            report(Fault.LOST, "sink", "It went wrong.")
+        finally:
+            health.logger.removeFilter(refuse)
+
+        assert faults.counts() == {Fault.LOST: 1, Fault.UNTOLD: 1}
+
+
+class TestTakeUnreported:
+    def test_gives_fields_for_the_next_line_once(self) -> None:
+        """What no line has told yet, by the names of its fields."""
+        for fault in (Fault.LATE_WRITE, Fault.LATE_WRITE, Fault.LOST, Fault.STAGE):
+            report(fault, "key", "It went wrong.")
+
+        assert (take_unreported(), take_unreported()) == ({"events.late_writes": 2, "events.lost": 1}, {})
+
+
+class TestGiveBack:
+    def test_keeps_what_a_lost_line_was_to_tell(self) -> None:
+        """It is told by the line after that, together with what came meanwhile."""
+        report(Fault.LOST, "sink", "It went wrong.")
+        give_back({"events.lost": 2, "events.late_writes": 3, "user.id": 4})
+
+        assert take_unreported() == {"events.lost": 3, "events.late_writes": 3}
+
+    def test_keeps_nothing_of_a_line_that_had_nothing_to_tell(self) -> None:
+        """Most lines have not."""
+        give_back({"user.id": 4})
+
+        assert take_unreported() == {}
 
 
 class TestForget:

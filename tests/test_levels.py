@@ -26,6 +26,19 @@ class TestParse:
         """There is nothing above an error: both page a person."""
         assert Level.parse(name) == Level.ERROR
 
+    @pytest.mark.parametrize(
+        ("name", "level"),
+        [
+            ("WARN", Level.WARNING),
+            (" Info\n", Level.INFO),
+            ("25", Level.INFO),
+            ("050", Level.ERROR),
+        ],
+    )
+    def test_takes_what_people_write_into_an_environment(self, name: str, level: Level) -> None:
+        """A short form, a space too many, or the number as text."""
+        assert Level.parse(name) == level
+
     def test_takes_a_number_of_the_logging_module(self) -> None:
         """A number is a level, rounded down."""
         assert [Level.parse(number) for number in (logging.DEBUG, 25, logging.ERROR)] == [
@@ -34,7 +47,11 @@ class TestParse:
             Level.ERROR,
         ]
 
-    @pytest.mark.parametrize("wrong", ["", "loud", "2x", None, True, 2.0, b"info", ["info"], {}, object])
+    @pytest.mark.parametrize(
+        "wrong",
+        ["", "loud", "2x", "-1", "9" * 5_000, "²", None, True, 2.0, b"info", ["info"], {}, object],
+        ids=lambda wrong: repr(wrong)[:20],
+    )
     def test_refuses_anything_else_in_a_sentence(self, wrong: object) -> None:
         """A wrong level fails where it is given, and the sentence names the setting, the value and what is allowed."""
         with pytest.raises(ConfigurationError) as refused:

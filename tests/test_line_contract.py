@@ -36,8 +36,8 @@ from wideevents.fields import RESERVED
 from wideevents.sinks.memory import MemorySink
 
 SIZES = (2_048, 16_000)
-MANY = settings(max_examples=300, suppress_health_check=list(HealthCheck))
-SOME = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=150, suppress_health_check=list(HealthCheck))
+SOME = settings(max_examples=50, suppress_health_check=list(HealthCheck))
 
 
 @contextmanager
@@ -74,6 +74,10 @@ def line_of(work: Callable[[], object], max_bytes: int = 16_000, **named: Any) -
     assert health.Fault.STAGE not in health.faults.counts()
     assert (lines[0]["outcome"], lines[0]["event.name"]) == ("success", "work")
     return lines[0]
+
+
+MANY_KEYS = 100_000
+"""More than any line holds, and as many as a test can bear that somebody reads all of them."""
 
 
 class Stop(BaseException):
@@ -156,16 +160,20 @@ class Endless:
 
 
 class EndlessMapping(Mapping[str, int]):
-    """Be a mapping that never ends."""
+    """Be a mapping that hardly ever ends, and says that it is short."""
+
+    def __init__(self) -> None:
+        self.read = 0
 
     def __getitem__(self, key: str) -> int:
+        self.read += 1
         return 1
 
     def __iter__(self) -> Iterator[str]:
-        return (f"k{number}" for number in itertools.count())
+        return (f"k{number}" for number in range(MANY_KEYS))
 
     def __len__(self) -> int:
-        return 2**62
+        return 3
 
 
 class Growing(dict[str, int]):
@@ -423,7 +431,7 @@ def grown(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-VALUES = st.recursive(SCALARS | MADE, grown, max_leaves=12)
+VALUES = st.recursive(SCALARS | MADE, grown, max_leaves=8)
 
 WORDS = (
     "a",
@@ -512,7 +520,7 @@ class TestAnyValue:
         assert bad == {}
 
     @SOME
-    @given(program=st.lists(st.tuples(st.sampled_from(sorted(CALLS)), KEYS, VALUES), max_size=12))
+    @given(program=st.lists(st.tuples(st.sampled_from(sorted(CALLS)), KEYS, VALUES), max_size=6))
     def test_gives_one_good_line_for_any_program(self, max_bytes: int, program: list[tuple[str, Any, Any]]) -> None:
         """Calls of all kinds, one after another, in one event."""
 
@@ -633,6 +641,15 @@ class TestIterators:
 
         line_of(work)
         assert [next(each) for each in made] == [1] * len(made)
+
+
+class TestEndlessMapping:
+    @pytest.mark.parametrize("call", ["add_field", "add_fields", "add_fields, bare", "append"])
+    def test_is_not_read_to_its_end(self, call: str) -> None:
+        """A lazy mapping may stand for a whole table; the request does not wait for it, and memory does not fill."""
+        endless = EndlessMapping()
+        line_of(lambda: CALLS[call]("key", endless))
+        assert 0 < endless.read < MANY_KEYS
 
 
 class TestNothingElse:

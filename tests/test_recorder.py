@@ -213,6 +213,17 @@ class TestLife:
         assert [event["event.name"] for event in sink.events] == ["next"]
 
 
+class TestRenew:
+    def test_forgets_what_is_in_progress(self, recorder: Recorder, written: Written) -> None:
+        """It is what happens in a forked child, where the parent's events are not for us to end."""
+        event = recorder.open("work", "task")
+        recorder.renew()
+        assert recorder.in_progress == {}
+        event.add("n")
+        recorder.finish(event)
+        assert written.one()["n"] == 1
+
+
 class TestFork:
     def test_a_child_has_nothing_in_progress(self, recorder: Recorder) -> None:
         """What is open at the fork is the parent's, and stays so."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from itertools import islice
 from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -12,11 +13,14 @@ from wideevents import health
 from wideevents.events import SMALL, Event
 from wideevents.health import Fault
 from wideevents.levels import Level
-from wideevents.values import guarded, text
+from wideevents.values import guarded, name_of, text
 from wideevents.wrapping import wrap
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+ENDLESS = 50_000
+"""Fields of one mapping that are read; one that never ends must not be waited for."""
 
 variable: ContextVar[Event | None] = ContextVar("wideevents.event", default=None)
 """The event in progress. It is set afresh for every transaction, and what it holds is mutated, never re-bound."""
@@ -182,9 +186,9 @@ def carry(function: Callable[P, R], /) -> Callable[P, R]:
 
 
 def _pairs(mapping: Any) -> list[tuple[Any, Any]]:
-    pairs = guarded(lambda: [(key, value) for key, value in mapping.items()] if mapping else [], mapping)
+    pairs = guarded(lambda: [(key, value) for key, value in islice(mapping.items(), ENDLESS)], mapping)
     if isinstance(pairs, str):
-        sentence = f"add_fields() was given a {type(mapping).__name__}, which is no mapping; nothing was added."
+        sentence = f"add_fields() was given a {name_of(type(mapping))}, which is no mapping; nothing was added."
         health.report(Fault.BAD_VALUE, "add_fields", sentence)
         return []
     return pairs

@@ -18,17 +18,12 @@ def describe(error: object) -> dict[str, object]:
     The text is taken at once, so that neither the exception nor its frames outlive the work. What is no exception,
     a message for example, is described as far as it goes.
     """
-    name = qualified_name(type(error))
-    return {
-        "error.type": name,
-        "exception.type": name,
-        "exception.message": text(error),
-        **(
-            {"exception.stacktrace": guarded(lambda: stacktrace(error), error)}
-            if isinstance(error, BaseException)
-            else {}
-        ),
-    }
+    kind = type(error)
+    name = guarded(lambda: qualified_name(kind), error)
+    described: dict[str, object] = {"error.type": name, "exception.type": name, "exception.message": text(error)}
+    if issubclass(kind, BaseException):  # isinstance() would ask the object, which may be a proxy of nothing
+        described["exception.stacktrace"] = guarded(lambda: stacktrace(error), error)  # type: ignore[arg-type]
+    return described
 
 
 def qualified_name(kind: type) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gc
+import http.client
 import importlib.util
 import os
 import socket
 import subprocess
 import sys
+import uuid
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -674,12 +676,16 @@ class TestFreed:
 
 
 class Preloaded(Process):
-    """Two workers of gunicorn that were forked from a process which had loaded the application."""
+    """Two workers of gunicorn that were forked from a process which had loaded the application, and written a line."""
 
     name = "gunicorn_preload"
 
     def command(self, descriptor: int) -> list[str]:
-        return [*gunicorn(descriptor, workers=2), "--preload", f'tests.integrations.doors:serve("{self.door.name}")']
+        return [
+            *gunicorn(descriptor, workers=2),
+            "--preload",
+            f'tests.integrations.doors:preloaded("{self.door.name}")',
+        ]
 
 
 class TestPreload:
@@ -696,20 +702,18 @@ class TestPreload:
         try:
             ids = [ask(0)]
             with ThreadPoolExecutor(8) as clients:
-                while len(ids) < 100 or len({line["process.pid"] for line in server.everything()}) < 2:
+                while len(ids) < 100 or len({line["process.pid"] for line in server.everything()}) < 3:
                     ids += clients.map(ask, range(100))
                     assert len(ids) < 5_000, "one worker took all requests"
-            assert server.process is not None
-            parent = server.process.pid
         finally:
             server.stop()
-        lines = server.everything()
-        pids = {line["process.pid"] for line in lines}
-        instances = {(line["process.pid"], line["service.instance.id"]) for line in lines}
-        assert (len(pids - {parent}), len(instances), len({instance for _, instance in instances})) == (2, 2, 2)
-        for name in ("event.id", "trace.id", "http.request.id"):
-            assert len(lines) == len({line[name] for line in lines})
-        assert sorted(ids) == sorted(line["http.request.id"] for line in lines)
+        parent, *lines = server.everything()
+        instances = {(line["process.pid"], line["service.instance.id"]) for line in (parent, *lines)}
+        assert [len(instances), *(len(set(column)) for column in zip(*instances, strict=True))] == [3, 3, 3]
+        assert len(lines) == sum(line["process.pid"] != parent["process.pid"] for line in lines)
+        for name in ("event.id", "trace.id"):
+            assert len(lines) + 1 == len({line[name] for line in (parent, *lines)})
+        assert sorted(ids) == sorted({line["http.request.id"] for line in lines})
 
 
 RELOADED = """
@@ -734,15 +738,15 @@ class TestReloader:
             first = eventually(server.ask, "the first answer")
             later = server.script.stat().st_mtime + 10
             os.utime(server.script, (later, later))
-            second = eventually(
-                lambda: (server.ask() or first) != first and server.pids[-1], "an answer after the change"
-            )
+            second = eventually(lambda: server.ask_another(first), "an answer after the change")
         finally:
             end(server.process)
         eventually(lambda: not alive(second), "the end of the process that served")
         lines = server.lines.all()
-        assert server.pids == [line["process.pid"] for line in lines]
-        assert len(lines) == len({line["http.request.id"] for line in lines})
+        written = Counter(line["http.request.id"] for line in lines)
+        assert {line["process.pid"] for line in lines} == {first, second}
+        assert set(server.answered) <= set(written) <= set(server.asked)  # the change may cut an answer short
+        assert set(written.values()) == {1}
 
 
 class Reloading:
@@ -754,7 +758,8 @@ class Reloading:
         self.script = folder / "reloaded.py"
         self.script.write_text(RELOADED.format(port=self.port))
         self.lines = LineFile(folder / "events.jsonl")
-        self.pids: list[int] = []
+        self.asked: list[str] = []
+        self.answered: list[str] = []
         with (folder / "server.log").open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(self.script)],
@@ -767,16 +772,22 @@ class Reloading:
 
     def ask(self) -> int | None:
         """Ask once, and return the process that wrote the line; None where nobody answered."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        self.asked.append(uuid.uuid4().hex)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            connection.request("GET", "/")
-            answered = connection.getresponse()
-        except OSError:
+            connection.request("GET", "/", headers={"X-Request-ID": self.asked[-1]})
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
             return None
         finally:
             connection.close()
-        self.pids.append(self.lines.of(answered.headers["X-Request-ID"])[0]["process.pid"])
-        return self.pids[-1]
+        self.answered.append(self.asked[-1])
+        return int(self.lines.of(self.asked[-1])[0]["process.pid"])
+
+    def ask_another(self, first: int) -> int | None:
+        """Ask once, and return the process that wrote the line if it is not the first one."""
+        pid = self.ask()
+        return None if pid == first else pid
 
 
 def alive(pid: int) -> bool:

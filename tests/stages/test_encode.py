@@ -86,14 +86,15 @@ class TestWhatFits:
 
     def test_what_just_fits_is_not_trimmed(self) -> None:
         """The limit is the whole line, its newline included, to the byte."""
-        room = 8_000 - len(line_with({"a": "", "b": ""}))
-        exact = {"a": "x" * 3_000, "b": "y" * (room - 3_000)}
+        even = {"timestamp": datetime(2026, 1, 2, tzinfo=UTC), "duration_ms": 1.5, "uptime_s": 2.5}
+        room = 8_000 - len(line_with({**even, "a": "", "b": ""}))
+        exact = {**even, "a": "x" * 3_000, "b": "y" * (room - 3_000)}
         limits = Limits(max_bytes=8_000, max_value_length=8_000)
-
         line = line_with(exact, limits=limits)
-        assert len(line) == 8_000
-        assert "event.trimmed" not in parse_line(line)
-        assert parse_line(line_with({**exact, "b": exact["b"] + "y"}, limits=limits))["event.trimmed"] == ["b"]
+        longer = parse_line(line_with({**exact, "b": f"{exact['b']}y"}, limits=limits))
+
+        assert (len(line), "event.trimmed" in parse_line(line)) == (8_000, False)
+        assert longer["event.trimmed"] == ["b"]
 
     def test_a_value_as_long_as_it_may_be_is_not_cut(self) -> None:
         """Characters are counted, and only what has more of them is cut."""

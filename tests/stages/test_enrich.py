@@ -15,6 +15,7 @@ from tests.strict import parse_line
 from wideevents import health
 from wideevents.events import Event
 from wideevents.health import Fault
+from wideevents.sinks.memory import MemorySink
 from wideevents.stages.enrich import Enrich
 
 
@@ -174,6 +175,22 @@ class TestFaults:
                     pass
 
         assert parse_line(sink.lines[0])["events.lost"] == 3
+
+    def test_what_one_of_several_sinks_has_told_is_not_told_again(self) -> None:
+        """A line that was written somewhere has told; the sink that goes on failing adds one each time."""
+
+        class Failing(MemorySink):
+            def write(self, event: Event) -> None:
+                raise OSError("the disk is full")
+
+        with configured():
+            sink = MemorySink()
+            wideevents.configure(output=[Failing(), sink])
+            for _ in range(4):
+                with wideevents.event("job"):
+                    pass
+
+        assert [event.get("events.lost") for event in sink.events] == [None, 1, 1, 1]
 
     def test_a_line_that_a_stage_drops_takes_no_number_with_it(self) -> None:
         """What was lost is told on the next line that is written, and not on one that never is."""
