@@ -38,5 +38,6 @@ def stacktrace(error: BaseException) -> str:
     if len(lines) <= STACK_LENGTH:
         return lines
     half = STACK_LENGTH // 2
-    # Cut between lines: half a secret would not be recognised as one.
-    return f"{lines[:half].rpartition(NEWLINE)[0]}\n  ...\n{lines[-half:].partition(NEWLINE)[2]}"
+    # Cut between lines where there are some: half a secret would not be recognised as one.
+    head, tail = lines[:half], lines[-half:]
+    return f"{head.rpartition(NEWLINE)[0] or head}\n  ...\n{tail.partition(NEWLINE)[2] or tail}"

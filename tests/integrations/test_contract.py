@@ -55,7 +55,7 @@ NOT_WELL = (
     Case("GET", "/refused", "/refused", 403),
     Case("GET", "/missing", None, 404),
     Case("HEAD", "/missing", None, 404),
-    Case("DELETE", "/plain", None, 405),
+    Case("DELETE", "/plain", "/plain", 405),
     Case("GET", "/declined", "/declined", 409),
     Case("GET", "/unavailable", "/unavailable", 503, "error", "page", "failure"),
 )

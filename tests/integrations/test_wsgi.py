@@ -517,7 +517,7 @@ class TestFileWrapper:
         wrapped[0].close()
         assert len(lines.raw) == 1
 
-    @pytest.mark.parametrize("wrapper", [FileWrapper, Wrapper, Closeless])
+    @pytest.mark.parametrize("wrapper", [FileWrapper, Closeless])
     def test_one_that_is_forgotten_is_freed_at_once(self, lines: Lines, wrapper: Any) -> None:
         """A server that does not close leaves the file to the counting of references, with us as without."""
         with nothing_collected():

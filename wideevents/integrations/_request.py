@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -62,30 +62,33 @@ class Door:
     Raise `ConfigurationError` for a setting that cannot be used.
     """
 
-    quiet: Sequence[str] = ()
+    quiet: Collection[str] = ()
     slow_ms: float = 1_000
     proxies: int = 0
     template: Mapping[str, Any] = field(default_factory=dict)
-    _quiet_routes: frozenset[str] = field(init=False, repr=False)
-    _quiet_path: re.Pattern[str] | None = field(init=False, repr=False)
+    _quiet_path: re.Pattern[str] = field(init=False, repr=False)
+    _quiet_routes: dict[str, bool] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         quiet = self.quiet
-        if isinstance(quiet, str) or not all(isinstance(route, str) and route.startswith("/") for route in quiet):
+        several = isinstance(quiet, tuple | list | set | frozenset)
+        if not several or not all(isinstance(route, str) and route.startswith("/") for route in quiet):
             raise ConfigurationError.of("quiet", quiet, 'a tuple of route templates, such as ("/healthz",)')
         if type(self.proxies) is not int or self.proxies < 0:
             raise ConfigurationError.of("proxies", self.proxies, "the number of proxies in front, 0 or more")
         if type(self.slow_ms) not in {int, float} or not self.slow_ms > 0:
             raise ConfigurationError.of("slow_ms", self.slow_ms, "a number of milliseconds above 0")
-        patterns = "|".join(_pattern(route) for route in quiet)
-        object.__setattr__(self, "_quiet_routes", frozenset(quiet))
-        object.__setattr__(self, "_quiet_path", re.compile(patterns) if patterns else None)
+        object.__setattr__(self, "_quiet_path", re.compile("|".join(map(_pattern, quiet))))
 
     def is_quiet(self, route: str | None, path: str) -> bool:
         """Tell whether a request was for a quiet route: by its template, or where there is none by its whole path."""
-        if self._quiet_path is None:
-            return False
-        return route in self._quiet_routes if route is not None else bool(self._quiet_path.fullmatch(path))
+        if route is None:
+            return bool(self._quiet_path.fullmatch(path))
+        quiet = self._quiet_routes.get(route)
+        if quiet is None:  # parameters may have other names: /static/<path:name> is /static/<path:filename>
+            patterns = {_pattern(template) for template in self.quiet}
+            quiet = self._quiet_routes[route] = _pattern(route) in patterns
+        return quiet
 
 
 class Request:
@@ -102,8 +105,10 @@ class Request:
         "_first",
         "_head",
         "_length",
+        "_lost",
         "_outside",
         "_parameters",
+        "_raised",
         "_sent",
         "event",
         "id",
@@ -119,7 +124,7 @@ class Request:
         else:
             event = recorder.open(head.method, "request", trace_id=trace.trace_id, parent_id=trace.parent_id)
         self.event = event
-        self.id = _checked(head.request_id, recorder.keys.redaction) or recorder.ids.trace_id()
+        self.id = (head.request_id and _checked(head.request_id, event.keys.redaction)) or recorder.ids.trace_id()
         self.status = 0
         self.route: str | None = None
         self._parameters: Mapping[str, object] | None = None
@@ -128,6 +133,8 @@ class Request:
         self._sent: int | None = 0  # None where the server sends the body itself, and nobody knows its length
         self._first = 0
         self._length: int | None = None
+        self._raised = False
+        self._lost: BaseException | None = None
         self._describe(event.fields or {}, head, door)
         self._outside = current()  # a server's leftover has ended, and is None here; a test's own event has not
         variable.set(event)
@@ -146,7 +153,7 @@ class Request:
 
     def measured(self, length: int) -> None:
         """Take the length of a body that is whole in memory, and was not announced by a header."""
-        if self._length is None:
+        if self._length is None and not self._sent:
             self._length = length
 
     def adopt(self, request_id: str) -> None:
@@ -175,17 +182,24 @@ class Request:
         self._sent = self._length
         self.finish()
 
+    def lost(self, error: BaseException) -> None:
+        """Take what the server raised when it was given a part of the body: the client is gone."""
+        self._lost = error
+
     def failed(self, error: BaseException) -> None:
         """Note what the application raised out of itself."""
-        note_raised(self.event, error)
+        if error is self._lost:
+            self._disconnected()
+        else:
+            self._raised = True
+            note_raised(self.event, error)
 
     def closed(self) -> None:
         """End a request whose body was closed; before its end that means that the client has left."""
-        fields = self.event.fields
-        if fields is not None and not self._complete() and self.event.outcome == "success":
-            fields["client.disconnected"] = True
-            self.event.outcome = "cancelled"
-        self.finish()
+        if self.event.fields is not None:
+            if self.event.outcome == "success" and not self._complete():
+                self._disconnected()
+            self.finish()
 
     def finish(self) -> None:
         """End the request, and send its event on its way."""
@@ -194,8 +208,19 @@ class Request:
         if fields is None:
             return
         event.ended = event.recorder.clock.monotonic()
-        self._conclude(fields)
+        self._judge(fields)
+        self._measure(fields)
+        if self.route is not None:
+            self._name(fields, self.route)
+        if self._door.quiet and self.status < 400:
+            self._quieten()
+        self._lost = None
         event.recorder.finish(event)
+
+    def _disconnected(self) -> None:
+        if self.event.fields is not None:
+            self.event.fields["client.disconnected"] = True
+            self.event.outcome = "cancelled"
 
     def _describe(self, fields: dict[str, Any], head: Head, door: Door) -> None:
         self.event.suspects.update(FOREIGN)
@@ -213,24 +238,20 @@ class Request:
             fields["url.query"] = self.event.keys.redaction.query(head.query)
         if head.host:
             fields["server.address"] = _hostname(head.host)
-        if head.peer:
-            fields["client.address"] = _client(head.peer, head.forwarded_for, door.proxies)
+        client = head.peer
+        if door.proxies and head.forwarded_for:
+            client = _forwarded(head.forwarded_for, door.proxies) or client
+        if client:
+            fields["client.address"] = client
         if head.user_agent:
             fields["user_agent.original"] = head.user_agent
-        if head.content_length and head.content_length.isascii() and head.content_length.isdigit():
-            fields["http.request.body.size"] = int(head.content_length[:18])
-
-    def _conclude(self, fields: dict[str, Any]) -> None:
-        self._judge(fields)
-        self._measure(fields)
-        self._name(fields)
-        if self._door.quiet and self.status < 400:
-            self._quieten()
+        if head.content_length and (size := number(head.content_length)) is not None:
+            fields["http.request.body.size"] = size
 
     def _judge(self, fields: dict[str, Any]) -> None:
         event, status = self.event, self.status
-        if not status and event.outcome == "failure":
-            status = 500  # the server answers for an application that raised before it did
+        if self._raised and not self._first and event.outcome == "failure":
+            status = 500  # nothing is out yet: the server answers for the application that raised
         if status:
             fields["http.response.status_code"] = status
         if status >= 500:
@@ -246,12 +267,10 @@ class Request:
             if self._length is None:
                 fields["http.response.streamed"] = True
 
-    def _name(self, fields: dict[str, Any]) -> None:
-        route, parameters, redaction = self.route, self._parameters, self.event.keys.redaction
-        if route is None:
-            return
+    def _name(self, fields: dict[str, Any], route: str) -> None:
         fields["http.route"] = route
         fields["event.name"] = f"{fields['http.request.method']} {route}"
+        parameters, redaction = self._parameters, self.event.keys.redaction
         if parameters and any(map(redaction.hides, parameters)):
             fields["url.path"] = redaction.path(self._head.path, parameters)
 
@@ -271,9 +290,9 @@ class Request:
         return self._head.method == "HEAD" or self.status in BODILESS
 
 
-def _checked(request_id: str | None, redaction: Redaction) -> str | None:
+def _checked(request_id: str, redaction: Redaction) -> str | None:
     """Return an id that may be used: of harmless characters, bounded, and no secret that somebody sent as one."""
-    if request_id and _request_id(request_id) and redaction.text(request_id) is request_id:
+    if _request_id(request_id) and redaction.text(request_id) is request_id:
         return request_id
     return None
 
@@ -295,20 +314,23 @@ def _hostname(host: str) -> str:
     return host.partition(":")[0]
 
 
-def _client(peer: str, forwarded_for: str | None, proxies: int) -> str:
+def _forwarded(forwarded_for: str, proxies: int) -> str | None:
     """
-    Return the address of the client behind *proxies* proxies.
+    Return the address of the client behind *proxies* proxies, or None if it is not told.
 
     Each proxy appends the address it was called from, so that the entries beyond ours may be anybody's invention.
     """
-    if not proxies or not forwarded_for:
-        return peer
     entries = forwarded_for.split(",")
     if len(entries) < proxies:
-        return peer
+        return None
     entry = entries[-proxies].strip()
     address = _hostname(entry) if entry.startswith("[") or entry.count(":") == 1 else entry
     try:
         return str(ipaddress.ip_address(address))
     except ValueError:
-        return peer
+        return None
+
+
+def number(digits: str) -> int | None:
+    """Read a header that is a whole number (RFC 9110, 8.6); None for anything else, or for what 64 bits cannot hold."""
+    return int(digits) if digits.isdigit() and digits.isascii() and len(digits) < 19 else None

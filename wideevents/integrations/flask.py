@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,12 @@ from wideevents import config
 from wideevents.errors import ConfigurationError
 from wideevents.health import Fault, report
 from wideevents.integrations._request import Door, Request
-from wideevents.integrations.wsgi import KEY, serve
+from wideevents.integrations.wsgi import KEY, Routing, serve
 from wideevents.levels import Level
 
 try:
     from flask import Flask, got_request_exception, request
-    from werkzeug.exceptions import HTTPException
+    from werkzeug.exceptions import HTTPException, MethodNotAllowed
 except ImportError as missing:
     raise ImportError("wideevents.integrations.flask needs Flask: pip install 'wideevents[flask]'") from missing
 
@@ -44,7 +44,7 @@ class WideEvents:
         self,
         app: Flask | None = None,
         *,
-        quiet: Sequence[str] | None = None,
+        quiet: Collection[str] | None = None,
         slow_ms: float | None = None,
         proxies: int | None = None,
     ) -> None:
@@ -83,10 +83,15 @@ class _Entrance:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not self._settled:
             self._settle()
+        app = self._app()
+        if app is None:
+            raise RuntimeError(
+                "The application was freed. Keep it in a variable: app = create_app(), then app.wsgi_app."
+            )
         outer = environ.get(KEY)
-        if outer is None:
-            return serve(self._door, self._inner(), environ, start_response, _route)
-        body: Iterable[bytes] = self._inner()(environ, _routing(outer, environ, start_response))
+        if outer is None or outer.event.sealed:  # a middleware that tries again may use its environ again
+            return serve(self._door, self._inner(), environ, start_response, _routing(app))
+        body: Iterable[bytes] = self._inner()(environ, _responding(app, outer, environ, start_response))
         return body
 
     def _settle(self) -> None:
@@ -111,34 +116,54 @@ def _door(app: Flask, given: dict[str, Any]) -> Door:
     return Door(**{**configured, **given}, template=TEMPLATE)
 
 
-def _route(followed: Request, environ: WSGIEnvironment) -> None:
-    """Tell the route. Flask's request stands in the environ; the context that `flask.request` needs may be gone."""
-    asked = environ.get("werkzeug.request")
-    rule = getattr(asked, "url_rule", None)
-    if asked is None or rule is None:
+def _routing(app: Flask) -> Routing:
+    """Return what tells a request its route. The request stands in the environ; the context that has it may be gone."""
+
+    def route(followed: Request, environ: WSGIEnvironment) -> None:
+        asked = environ.get("werkzeug.request")
+        if asked is not None:
+            _route(app, followed, asked)
+
+    return route
+
+
+def _route(app: Flask, followed: Request, asked: Any) -> None:
+    rule, parameters = asked.url_rule, asked.view_args
+    if rule is None and isinstance(asked.routing_exception, MethodNotAllowed):
+        rule, parameters = _rule_for_another_method(app, asked)
+    if rule is None:
         return
     fields = {"flask.endpoint": rule.endpoint}
     blueprint = rule.endpoint.rpartition(".")[0]
     if blueprint:
         fields["flask.blueprint"] = blueprint
-    followed.routed(environ.get("SCRIPT_NAME", "") + rule.rule, asked.view_args, fields)
+    followed.routed(asked.environ.get("SCRIPT_NAME", "") + rule.rule, parameters, fields)
 
 
-def _routing(outer: Request, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
+def _rule_for_another_method(app: Flask, asked: Any) -> tuple[Any, Any]:
+    """A 405 has a route all the same, and its parameters may be secret."""
+    adapter = app.create_url_adapter(asked)
+    methods = asked.routing_exception.valid_methods
+    return adapter.match(method=methods[0], return_rule=True) if adapter and methods else (None, None)
+
+
+def _responding(app: Flask, outer: Request, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
     """Let an application that is mounted in another one tell its route to the outer event."""
+    route = _routing(app)
 
     def respond(*arguments: Any) -> Any:
-        _route(outer, environ)
+        route(outer, environ)
         return start_response(*arguments)
 
     return respond
 
 
-def _note_unhandled(_: Flask, exception: BaseException, **__: Any) -> None:
-    """Note an exception that Flask is about to answer with a 500, or to raise."""
+def _note_unhandled(app: Flask, exception: BaseException, **_: Any) -> None:
+    """Note an exception that Flask is about to answer with a 500, or to raise; then the route is known here alone."""
     followed = request.environ.get(KEY)
     if followed is not None:
         followed.event.fail(exception)
+        _route(app, followed, request)
 
 
 def _noting(handle: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
@@ -155,9 +180,9 @@ def _noting(handle: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
     return handle_user_exception
 
 
-def _weak_method(app: Flask, method: Callable[..., Any]) -> Callable[[], Callable[..., Any]]:
-    """Refer to a method of *app* without keeping it alive; other middleware, which is no method of it, is kept."""
-    if getattr(method, "__self__", None) is not app:
+def _weak_method(owner: object, method: Any) -> Callable[[], Any]:
+    """Refer to a method of *owner* without keeping it alive; what is no method of it is kept."""
+    if getattr(method, "__self__", None) is not owner:
         return lambda: method
-    function, alive = method.__func__, weakref.ref(app)  # type: ignore[attr-defined]
+    function, alive = method.__func__, weakref.ref(owner)
     return lambda: MethodType(function, alive())

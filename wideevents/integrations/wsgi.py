@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from wideevents import config
 from wideevents.context import variable
 from wideevents.errors import ConfigurationError
-from wideevents.integrations._request import REQUEST_ID, Door, Head, Request
+from wideevents.integrations._request import REQUEST_ID, Door, Head, Request, number
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -30,7 +29,7 @@ class WideEvents:
     """
 
     def __init__(
-        self, app: WSGIApplication, *, quiet: Sequence[str] = (), slow_ms: float = 1_000, proxies: int = 0
+        self, app: WSGIApplication, *, quiet: Collection[str] = (), slow_ms: float = 1_000, proxies: int = 0
     ) -> None:
         if not callable(app):
             raise ConfigurationError.of("app", app, "a WSGI application, which can be called")
@@ -40,7 +39,8 @@ class WideEvents:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request; inside another one, of an application that this one is mounted in, add to its event."""
-        if KEY in environ:
+        outer = environ.get(KEY)
+        if outer is not None and not outer.event.sealed:  # a middleware that tries again may use its environ again
             return self.app(environ, start_response)
         return serve(self.door, self.app, environ, start_response)
 
@@ -59,17 +59,21 @@ def serve(
         if routing is not None:
             routing(request, environ)
         own, length = _look(headers)
-        code = status[:3]
-        request.started(int(code) if code.isdigit() else 0, length)
         if own is None:
             headers = [*headers, (REQUEST_ID, request.id)]
         else:
             request.adopt(own)
         write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+        request.started(number(status[:3]) or 0, length)
 
         def counted(data: bytes) -> object:
+            try:
+                result = write(data)
+            except BaseException as error:
+                request.lost(error)
+                raise
             request.sent(len(data))
-            return write(data)
+            return result
 
         return counted
 
@@ -90,9 +94,10 @@ def serve(
 def head(environ: WSGIEnvironment) -> Head:
     """Read the head of a request; the path is the whole one, seen from the server's root."""
     get = environ.get
+    path = f"{get('SCRIPT_NAME') or ''}{get('PATH_INFO') or ''}"
     return Head(
         get("REQUEST_METHOD") or "",
-        _decoded(f"{get('SCRIPT_NAME') or ''}{get('PATH_INFO') or ''}"),
+        path if path.isascii() else _decoded(path),
         get("QUERY_STRING"),
         get("wsgi.url_scheme"),
         get("HTTP_HOST") or get("SERVER_NAME"),
@@ -107,7 +112,7 @@ def head(environ: WSGIEnvironment) -> Head:
 
 def _decoded(path: str) -> str:
     """Undo the Latin-1 in which WSGI hands over bytes (PEP 3333)."""
-    return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
+    return path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _look(headers: list[tuple[str, str]]) -> tuple[str | None, int | None]:
@@ -115,8 +120,8 @@ def _look(headers: list[tuple[str, str]]) -> tuple[str | None, int | None]:
     own = length = None
     for name, value in headers:
         lower = name.lower()
-        if lower == "content-length" and value.isdigit():
-            length = int(value)
+        if lower == "content-length":
+            length = number(value)
         elif lower == "x-request-id":
             own = value
     return own, length
@@ -145,11 +150,16 @@ def _hand_over(body: Any, request: Request) -> bool:
         finally:
             request.handed_over()
 
-    with suppress(AttributeError):
+    try:
+        collected = weakref.finalize(body, request.finish)
+    except TypeError:
+        return False
+    try:
         body.close = closed
-        weakref.finalize(body, request.finish)
-        return True
-    return False
+    except AttributeError:
+        collected.detach()
+        return False
+    return True
 
 
 class _Body:
@@ -164,7 +174,11 @@ class _Body:
     def __init__(self, body: Iterable[bytes], request: Request) -> None:
         self._request = request
         self._body = body
-        self._parts = iter(body)
+        try:
+            self._parts = iter(body)
+        except BaseException:
+            self._close_body()
+            raise
 
     def __iter__(self) -> _Body:
         return self
@@ -177,6 +191,7 @@ class _Body:
         variable.set(request.event)
         try:
             part = next(self._parts)
+            size = len(part)
         except BaseException as error:
             if not isinstance(error, StopIteration):
                 request.failed(error)
@@ -184,23 +199,34 @@ class _Body:
             raise
         finally:
             variable.set(outside)
-        request.sent(len(part))
+        request.sent(size)
         return part
 
     def close(self) -> None:
         """Close the application's body, and end the request."""
-        close = getattr(self._body, "close", None)
+        request = self._request
+        if request.event.fields is None:
+            self._close_body()
+            return
+        outside = variable.get()
+        variable.set(request.event)  # what is cleaned up for a client that has left is told, too
         try:
-            if close is not None:
-                close()
+            self._close_body()
         except BaseException as error:
-            self._request.failed(error)
+            request.failed(error)
             raise
         finally:
-            self._request.closed()
+            variable.set(outside)
+            request.closed()
 
     def __del__(self) -> None:
-        self._request.finish()
+        if self._request.event.fields is not None:
+            self._request.finish()
+
+    def _close_body(self) -> None:
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()
 
 
 class _SizedBody(_Body):
