@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from importlinter.cli import lint_imports
 
 import pytest_wideevents
 import wideevents
@@ -20,8 +21,8 @@ FILES = [*sorted(PACKAGE.rglob("*.py")), PLUGIN]
 LINES_OF_A_ROOM = 400
 LINES_OF_A_FUNCTION = 40
 
-SWALLOWERS = {"pipeline.py": 1, "values.py": 1}
-"""Telemetry never breaks the work it watches (the pipeline), and no value costs an event (the values)."""
+SWALLOWERS = {"pipeline.py": 1, "values.py": 1, "health.py": 1}
+"""Telemetry never breaks the work it watches (the pipeline), no value costs an event (the values), nor a sentence."""
 
 HANDING_ON = {"wrapping.py": 2}
 """What a consumer throws into a generator is thrown into the one that is wrapped: it is caught, and goes on."""
@@ -61,7 +62,11 @@ def raises_again(handler: ast.ExceptHandler) -> bool:
 class TestFloors:
     def test_imports_run_down_and_only_the_doors_know_a_framework(self) -> None:
         """The contracts in setup.cfg are kept; `lint-imports` says which import breaks one."""
-        assert lint_imports(config_filename=str(PACKAGE.parent / "setup.cfg"), cache_dir=None) == 0
+        # In a process of its own, since it configures logging and takes our loggers out of use.
+        lint = Path(sys.executable).with_name("lint-imports")
+        done = subprocess.run([lint, "--no-cache"], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+
+        assert done.returncode == 0, done.stdout
 
 
 class TestFiles:
@@ -102,8 +107,8 @@ class TestFiles:
 
 
 class TestErrors:
-    def test_two_places_swallow_whatever_is_raised(self) -> None:
-        """The pipeline, and the making of plain values: anywhere else a bug would be hidden."""
+    def test_three_places_swallow_whatever_is_raised(self) -> None:
+        """The pipeline, the making of plain values, and the telling: anywhere else a bug would be hidden."""
         found: Counter[str] = Counter()
         for path in FILES:
             broad = [each for each in nodes(path, ast.ExceptHandler) if is_broad(each) and not raises_again(each)]

@@ -218,7 +218,7 @@ class TestAdd:
     @pytest.mark.parametrize(
         "amount",
         ["1", None, True, [1], float("nan"), float("inf"), Decimal(1), 1j, object()],
-        ids=repr,
+        ids=lambda amount: type(amount).__name__,
     )
     def test_refuses_what_is_no_number(
         self, event: Event, written: Written, caplog: pytest.LogCaptureFixture, amount: object

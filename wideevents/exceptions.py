@@ -7,6 +7,7 @@ import traceback
 from wideevents.values import guarded, text
 
 NEWLINE = "\n"
+LINE_LENGTH = 1_000
 STACK_LENGTH = 32_768
 """Characters of a traceback that are kept in memory; its ends say more than its middle."""
 
@@ -38,6 +39,7 @@ def stacktrace(error: BaseException) -> str:
     if len(lines) <= STACK_LENGTH:
         return lines
     half = STACK_LENGTH // 2
-    # Cut between lines where there are some: half a secret would not be recognised as one.
+    # Cut between lines where there is one nearby: half a secret would not be recognised as one.
     head, tail = lines[:half], lines[-half:]
-    return f"{head.rpartition(NEWLINE)[0] or head}\n  ...\n{tail.partition(NEWLINE)[2] or tail}"
+    end, start = head.rfind(NEWLINE, half - LINE_LENGTH), tail.find(NEWLINE, 0, LINE_LENGTH)
+    return f"{head[:end] if end > 0 else head}\n  ...\n{tail[start + 1 :]}"

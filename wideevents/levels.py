@@ -38,7 +38,11 @@ class Level(IntEnum):
         given: object = level
         if isinstance(given, str):
             name = given.strip().upper()
-            given = ALIASES.get(name) or cls.__members__.get(name) or (int(name) if name.isdecimal() else None)
+            given = (
+                ALIASES.get(name)
+                or cls.__members__.get(name)
+                or (int(name) if name.isdecimal() and len(name) < 5 else None)
+            )
         if isinstance(given, int) and not isinstance(given, bool):
             return cls.from_number(given)
         raise ConfigurationError.of(setting, level, "debug, info, warning, error, or a number of the logging module")

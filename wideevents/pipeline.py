@@ -10,6 +10,8 @@ from wideevents.events import Event
 from wideevents.health import Fault
 from wideevents.values import guarded
 
+FAILED = object()
+
 Stage: TypeAlias = Callable[[Event], Event | None]
 """Take a sealed event and return it, or None to drop it. What a stage changes is `event.record`."""
 
@@ -50,8 +52,9 @@ class Pipeline:
                 health.give_back(event.record)
                 return
             event = passed
-        for sink in self.sinks:
-            self._attempt(sink, sink.write, event)
+        told = [self._attempt(sink, sink.write, event) is not FAILED for sink in self.sinks]
+        if not any(told):
+            health.give_back(event.record)
 
     def close(self) -> None:
         """Close the sinks."""
@@ -66,9 +69,7 @@ class Pipeline:
                 _tell(Fault.STAGE, step, "the event went on without it", error)
                 return argument
             _tell(Fault.LOST, step, "the line is lost", error)
-            if call is not step and isinstance(argument, Event):
-                health.give_back(argument.record)
-            return None
+            return None if call is step else FAILED
 
 
 def _tell(fault: Fault, step: object, outcome: str, error: Exception) -> None:

@@ -672,7 +672,7 @@ class TestFreed:
     def test_one_that_nobody_keeps_says_what_to_do(self) -> None:
         """Who holds `app.wsgi_app` alone is told at the first request to hold the application."""
         app = ProxyFix(watched().wsgi_app)
-        with pytest.raises(RuntimeError, match="keep it in a variable"):
+        with pytest.raises(RuntimeError, match="Keep it in a variable"):
             Client(app).get("/", buffered=True)
 
 

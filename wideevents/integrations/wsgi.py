@@ -54,6 +54,24 @@ def serve(
 ) -> Iterable[bytes]:
     """Call *app* and follow the request to its last byte; *routing* tells it its route, as soon as that is known."""
     request = environ[KEY] = Request(door, head(environ))
+    try:
+        body = app(environ, _responding(request, environ, start_response, routing))
+        followed = _followed(body, request, environ.get("wsgi.file_wrapper"))
+    except BaseException as error:
+        if routing is not None:
+            routing(request, environ)
+        request.failed(error)
+        request.returned()
+        request.finish()
+        raise
+    request.returned()
+    return followed
+
+
+def _responding(
+    request: Request, environ: WSGIEnvironment, start_response: StartResponse, routing: Routing | None
+) -> StartResponse:
+    """Return what the application calls to start its response, and what it may write with."""
 
     def respond(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         if routing is not None:
@@ -77,18 +95,7 @@ def serve(
 
         return counted
 
-    try:
-        body = app(environ, respond)
-        followed = _followed(body, request, environ.get("wsgi.file_wrapper"))
-    except BaseException as error:
-        if routing is not None:
-            routing(request, environ)
-        request.failed(error)
-        request.returned()
-        request.finish()
-        raise
-    request.returned()
-    return followed
+    return respond
 
 
 def head(environ: WSGIEnvironment) -> Head:

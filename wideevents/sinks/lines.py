@@ -114,7 +114,7 @@ class LinesSink:
 
     def _await_reader(self, deadline: float) -> None:
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select((), (self._descriptor,), (), left)[1]:
+        if left <= 0 or not _writable(self._descriptor, left):
             raise TimeoutError(f"the reader of the lines did not read for {PATIENCE * 1000:.0f} ms")
 
     def _lock_out_processes(self, deadline: float) -> bool:
@@ -136,3 +136,12 @@ class LinesSink:
     def _let_processes_in(self) -> None:
         if sys.platform != "win32":
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+
+def _writable(descriptor: int, seconds: float) -> bool:
+    """Wait until something can be written; `select` knows no descriptors from 1,024 on, and Windows no `poll`."""
+    if not hasattr(select, "poll"):
+        return bool(select.select((), (descriptor,), (), seconds)[1])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(seconds * 1000))

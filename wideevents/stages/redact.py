@@ -9,7 +9,7 @@ from typing import Any
 from wideevents.events import SMALL, Event
 from wideevents.keys import Keys
 from wideevents.redaction import MARKER
-from wideevents.values import LARGEST, SMALLEST, plain, text
+from wideevents.values import LARGEST, SMALLEST, plain
 
 STACK = "exception.stacktrace"
 
@@ -46,6 +46,8 @@ class Redact:
             value = record[name]
             if name == STACK and type(value) is str:  # what is kept of it, if it must be cut, is its end
                 value = value[-self._longest :]
+            if self._thorough and type(value) in {list, dict}:
+                value = plain(value, self._redaction.hides)  # a stage's own may be endless
             if type(value) is not str or value not in clean:
                 record[name] = self._redacted(value)
         return event
@@ -61,11 +63,8 @@ class Redact:
         if kind is list:
             return [self._redacted(item) for item in value]
         if kind is dict:
-            return {key: MARKER if self._hides(key, item) else self._redacted(item) for key, item in value.items()}
+            return {key: self._redacted(item) for key, item in value.items()}
         return self._redacted(plain(value, self._redaction.hides))  # a stage may have put there what it likes
-
-    def _hides(self, key: str, value: object) -> bool:
-        return value is not None and type(value) is not bool and self._redaction.hides(text(key))
 
     def _number(self, number: int) -> int | str:
         """Hide a card number that came as an integer."""
