@@ -196,6 +196,13 @@ class TestStages:
         (line,) = event_with(stages=[add])
         assert (f"token {MARKER}", [MARKER]) == (line["note"], line["list"])
 
+    def test_what_redacts_and_what_encodes_cannot_be_left_out(self) -> None:
+        """If one of them ever fails, the line is lost rather than written with what it may hold."""
+        wideevents.configure(output=MemorySink(), stages=[lambda event: event])
+        stages = config.recorder().pipeline.stages
+
+        assert [type(stage).__name__ for stage in stages if getattr(stage, "essential", False)] == ["Redact", "Encode"]
+
     def test_a_stage_drops_an_event_by_none(self) -> None:
         """It is how sampling is done."""
         assert event_with(stages=[lambda _: None]) == []

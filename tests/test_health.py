@@ -123,6 +123,7 @@ class TestTally:
             children.append(in_child(lambda: tally.add("a") or tally.counts()["a"]))
 
         tally.add(Forking())
+        tally.counts()
 
         assert children == [None, 1]
 

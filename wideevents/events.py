@@ -193,16 +193,15 @@ class Event:
         self.static: dict[str, Any] = NOTHING
         self.tail = CLOSE
         self.line = b""
-        self.suspects.update(self.keys.part(self.record))
+        if self.keys.crossed:
+            self.suspects.update(self.keys.part(self.record))
         return True
 
     def clear(self) -> None:
-        """Let go of everything, so that what a thread still holds is an empty shell."""
-        self.record = self.static = NOTHING
+        """Let go of what was told, so that what a thread still holds is an empty shell."""
+        self.record = NOTHING
         self.line = b""
-        self.suspects = set()
         self._errors = ()
-        self._spent = None
 
     def renew_lock(self) -> None:
         """Make the lock anew: in a forked child it may be held by a thread that is not there."""

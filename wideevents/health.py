@@ -15,6 +15,9 @@ Key = TypeVar("Key")
 TOLD_LIMIT = 256
 """Sentences remembered as told; beyond it only the counts go on, so that hostile keys cost no memory."""
 
+FOLD = 256
+"""Counts that wait to be folded."""
+
 logger = logging.getLogger("wideevents")
 
 
@@ -37,31 +40,49 @@ _guard = _Guard()
 
 
 class Tally(Generic[Key]):
-    """Count by key, exactly, from any number of threads."""
+    """
+    Count by key, exactly, from any number of threads.
 
-    __slots__ = ("_counts",)
+    To count is to append to a list, which is atomic and takes no lock; now and then the list is folded into the counts.
+    """
+
+    __slots__ = ("_counts", "_new")
 
     def __init__(self) -> None:
         self._counts: dict[Key, int] = {}
+        self._new: list[tuple[Key, int]] = []
 
     def add(self, key: Key, number: int = 1) -> None:
         """Add *number* to what stands under *key*."""
-        with _guard.lock:
-            self._counts[key] = self._counts.get(key, 0) + number
+        new = self._new
+        new.append((key, number))
+        if len(new) >= FOLD:
+            self._fold()
 
     def counts(self) -> dict[Key, int]:
         """Return a copy of the counts."""
         with _guard.lock:
+            self._fold()
             return self._counts.copy()
 
     def take(self) -> dict[Key, int]:
         """Return the counts and begin anew."""
         with _guard.lock:
+            self._fold()
             taken, self._counts = self._counts, {}
         return taken
 
     def __bool__(self) -> bool:
-        return bool(self._counts)
+        return bool(self._new or self._counts)
+
+    def _fold(self) -> None:
+        with _guard.lock:
+            try:
+                while True:
+                    key, number = self._new.pop()
+                    self._counts[key] = self._counts.get(key, 0) + number
+            except IndexError:  # empty; another thread may append meanwhile, to be folded the next time
+                return
 
 
 class Fault(StrEnum):

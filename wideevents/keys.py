@@ -30,7 +30,7 @@ class Keys:
     holds texts in which no secret was found: most texts of a service come again and again, and are looked at once.
     """
 
-    __slots__ = ("_branches", "_crossed", "_names", "_ours", "_verdicts", "clean", "plain", "redaction")
+    __slots__ = ("_branches", "_names", "_ours", "_verdicts", "clean", "crossed", "plain", "redaction")
 
     def __init__(self, redaction: Redaction) -> None:
         self.redaction = redaction
@@ -39,7 +39,7 @@ class Keys:
         self._verdicts: dict[str, Verdict] = {}
         self._names: set[str] = set(fields.NAMES)
         self._branches = {branch for name in fields.NAMES for branch in fields.ancestors(name)}
-        self._crossed: set[str] = set()
+        self.crossed: set[str] = set()
         self._ours = frozenset(self._branches)
 
     def judge(self, key: object) -> Verdict:
@@ -56,10 +56,8 @@ class Keys:
         """
         if len(self._verdicts) >= KNOWN_LIMIT:  # not every key is remembered: look at them all
             suspects = record.keys() & (self._ours | {branch for name in record for branch in fields.ancestors(name)})
-        elif self._crossed:
-            suspects = record.keys() & self._crossed
         else:
-            return []
+            suspects = record.keys() & self.crossed
         # Beside a branch of ours there is always a field of ours, in the record or in what every line has.
         return [
             _rename(record, scalar)
@@ -73,6 +71,8 @@ class Keys:
         verdict = Verdict(fields.USER_FIELDS + name if reserved else name, self.redaction.hides(name), reserved)
         if len(self._verdicts) < KNOWN_LIMIT:
             self._remember(key, verdict)
+        else:
+            self.crossed.add(verdict.name)  # nobody knows what it crosses: part() must look
         return verdict
 
     def _remember(self, key: str, verdict: Verdict) -> None:
@@ -86,9 +86,9 @@ class Keys:
         # Known before it looks: of two threads that meet, one at least sees the other's name.
         self._names.add(name)
         self._branches.update(above)
-        self._crossed.update(self._names.intersection(above))
+        self.crossed.update(self._names.intersection(above))
         if name in self._branches:
-            self._crossed.add(name)
+            self.crossed.add(name)
 
 
 def _rename(record: dict[str, object], scalar: str) -> str:

@@ -10,8 +10,6 @@ from wideevents.events import Event
 from wideevents.health import Fault
 from wideevents.values import guarded
 
-FAILED = object()
-
 Stage: TypeAlias = Callable[[Event], Event | None]
 """Take a sealed event and return it, or None to drop it. What a stage changes is `event.record`."""
 
@@ -47,13 +45,16 @@ class Pipeline:
         it: a line that is lost and counted is better than one that tells a secret.
         """
         for stage in self.stages:
-            passed = self._attempt(stage, stage, event)
+            try:
+                passed = stage(event)
+            except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
+                passed = _without(stage, event, error)
             if passed is None:
                 health.give_back(event.record)
                 return
             event = passed
-        told = [self._attempt(sink, sink.write, event) is not FAILED for sink in self.sinks]
-        if not any(told):
+        told = [self._attempt(sink, sink.write, event) for sink in self.sinks]
+        if True not in told:
             health.give_back(event.record)
 
     def close(self) -> None:
@@ -61,15 +62,22 @@ class Pipeline:
         for sink in self.sinks:
             self._attempt(sink, _close, sink)
 
-    def _attempt(self, step: Any, call: Callable[[Any], Any], argument: Any) -> Any:
+    def _attempt(self, sink: Sink, call: Callable[[Any], object], argument: object) -> bool:
         try:
-            return call(argument)
+            call(argument)
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
-            if call is step and not getattr(step, "essential", False):
-                _tell(Fault.STAGE, step, "the event went on without it", error)
-                return argument
-            _tell(Fault.LOST, step, "the line is lost", error)
-            return None if call is step else FAILED
+            _tell(Fault.LOST, sink, "the line is lost", error)
+            return False
+        return True
+
+
+def _without(stage: Stage, event: Event, error: Exception) -> Event | None:
+    """Return the event if it can go on without the stage that failed."""
+    if getattr(stage, "essential", False):
+        _tell(Fault.LOST, stage, "the line is lost", error)
+        return None
+    _tell(Fault.STAGE, stage, "the event went on without it", error)
+    return event
 
 
 def _tell(fault: Fault, step: object, outcome: str, error: Exception) -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.integrations.doors import DOORS, SETTINGS
 from tests.integrations.servers import Ask, Lines, environ, lines_caught
 from wideevents import ConfigurationError
-from wideevents.integrations.wsgi import WideEvents
+from wideevents.integrations._request import Door, Request
+from wideevents.integrations.wsgi import WideEvents, head
 
 App = Callable[..., Iterable[bytes]]
 
@@ -296,3 +297,24 @@ class TestLimits:
         """A client may declare any number of bytes; the line stays one that every aggregator takes."""
         send(WideEvents(hello), CONTENT_LENGTH="9" * 5_000)
         assert lines.one.get("http.request.body.size", 0) < 2**63
+
+
+class TestEnd:
+    """The first end of a request counts, whatever comes after it."""
+
+    def test_what_comes_after_it_changes_nothing(self, lines: Lines) -> None:
+        """A part that the server refuses when all is over, a route, a request id, a second end."""
+        gone = BrokenPipeError()
+        request = Request(Door(), head({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}))
+        request.finish()
+        request.lost(gone)
+        request.failed(gone)
+        request.routed("/late", None, {"flask.endpoint": "late"})
+        request.adopt("late")
+        request.closed()
+
+        assert (lines.one["outcome"], lines.one["event.name"], "client.disconnected" in lines.one) == (
+            "success",
+            "GET",
+            False,
+        )

@@ -415,6 +415,12 @@ class Slotted:
         self.file.close()
 
 
+class Referable(Slotted):
+    """Be one that can be referred to weakly, and takes no other `close` all the same."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Wrapper:
     """Be a file wrapper whose `close` is a method of its class, like that of werkzeug and waitress."""
 
@@ -492,7 +498,7 @@ class TestFileWrapper:
         assert told(lines.one, STATUS, SIZE, "outcome") == [200, None, "success"]
 
     @pytest.mark.parametrize("length", ["8", None])
-    @pytest.mark.parametrize("wrapper", [Slotted, Weakless, lambda file: iter(lambda: file.read(4), b"")])
+    @pytest.mark.parametrize("wrapper", [Slotted, Referable, Weakless, lambda file: iter(lambda: file.read(4), b"")])
     def test_what_cannot_be_followed_is_counted(self, lines: Lines, wrapper: Any, length: str | None) -> None:
         """An object that takes no other `close`, or is no object of a class, is a body like any other."""
         assert Desk(self.app([], length), head=self.head(wrapper)).send() == b"contents"

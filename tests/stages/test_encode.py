@@ -114,16 +114,16 @@ class TestWhatFits:
 class TestValueCap:
     def test_a_long_value_is_cut_to_its_cap_and_named(self) -> None:
         """One value cannot crowd out the rest; the cut shows."""
-        line = fields({"note": "x" * 10_000, "other": 1}, max_value_length=100)
+        line = fields({"note": "x" * 1_000, "other": 1}, max_value_length=100)
 
         assert (line["note"], line["other"], line["event.trimmed"]) == ("x" * 97 + "...", 1, ["note"])
 
     def test_a_long_list_keeps_its_newest_items(self) -> None:
         """What was appended last is nearest to what went wrong."""
-        line = fields({"codes": list(range(10_000))}, max_value_length=100)
+        line = fields({"codes": list(range(1_000))}, max_value_length=100)
 
         assert 0 < len(line["codes"]) < 30
-        assert list(range(10_000 - len(line["codes"]), 10_000)) == line["codes"]
+        assert list(range(1_000 - len(line["codes"]), 1_000)) == line["codes"]
         assert line["event.trimmed"] == ["codes"]
 
     def test_a_stack_trace_may_be_longer_than_other_values(self) -> None:

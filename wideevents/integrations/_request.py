@@ -143,8 +143,9 @@ class Request:
         """Take the route template, the values of its parameters, and what else the framework knows of the route."""
         self.route = route
         self._parameters = parameters
-        if self.event.fields is not None:
-            self.event.fields.update(fields)
+        own = self.event.fields
+        if own is not None:
+            own.update(fields)
 
     def started(self, status: int, length: int | None) -> None:
         """Take the status, and the length of the body in bytes where it is known beforehand."""
@@ -196,10 +197,9 @@ class Request:
 
     def closed(self) -> None:
         """End a request whose body was closed; before its end that means that the client has left."""
-        if self.event.fields is not None:
-            if self.event.outcome == "success" and not self._complete():
-                self._disconnected()
-            self.finish()
+        if self.event.outcome == "success" and not self._complete():
+            self._disconnected()
+        self.finish()
 
     def finish(self) -> None:
         """End the request, and send its event on its way."""
@@ -208,8 +208,7 @@ class Request:
         if fields is None:
             return
         event.ended = event.recorder.clock.monotonic()
-        self._judge(fields)
-        self._measure(fields)
+        self._conclude(fields)
         if self.route is not None:
             self._name(fields, self.route)
         if self._door.quiet and self.status < 400:
@@ -237,7 +236,7 @@ class Request:
         if head.query:
             fields["url.query"] = self.event.keys.redaction.query(head.query)
         if head.host:
-            fields["server.address"] = _hostname(head.host)
+            fields["server.address"] = head.host if ":" not in head.host else _hostname(head.host)
         client = head.peer
         if door.proxies and head.forwarded_for:
             client = _forwarded(head.forwarded_for, door.proxies) or client
@@ -248,9 +247,9 @@ class Request:
         if head.content_length and (size := number(head.content_length)) is not None:
             fields["http.request.body.size"] = size
 
-    def _judge(self, fields: dict[str, Any]) -> None:
-        event, status = self.event, self.status
-        if self._raised and not self._first and event.outcome == "failure":
+    def _conclude(self, fields: dict[str, Any]) -> None:
+        event, status, first = self.event, self.status, self._first
+        if self._raised and not first and event.outcome == "failure":
             status = 500  # nothing is out yet: the server answers for the application that raised
         if status:
             fields["http.response.status_code"] = status
@@ -258,12 +257,10 @@ class Request:
             event.outcome = "failure"
             event.raise_level(Level.ERROR)
             fields.setdefault("error.type", str(status))
-
-    def _measure(self, fields: dict[str, Any]) -> None:
         if self._sent is not None:
             fields["http.response.body.size"] = self._sent
-        if self._first:
-            fields["ttfb_ms"] = (self._first - self.event.started) // 1000 / 1000
+        if first:
+            fields["ttfb_ms"] = (first - event.started) // 1000 / 1000
             if self._length is None:
                 fields["http.response.streamed"] = True
 

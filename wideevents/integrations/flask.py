@@ -129,14 +129,16 @@ def _routing(app: Flask) -> Routing:
 
 def _route(app: Flask, followed: Request, asked: Any) -> None:
     rule, parameters = asked.url_rule, asked.view_args
-    if rule is None and isinstance(asked.routing_exception, MethodNotAllowed):
-        rule, parameters = _rule_for_another_method(app, asked)
     if rule is None:
-        return
-    fields = {"flask.endpoint": rule.endpoint}
-    blueprint = rule.endpoint.rpartition(".")[0]
-    if blueprint:
-        fields["flask.blueprint"] = blueprint
+        if not isinstance(asked.routing_exception, MethodNotAllowed):
+            return
+        rule, parameters = _rule_for_another_method(app, asked)
+        if rule is None:
+            return
+    endpoint = rule.endpoint
+    fields = {"flask.endpoint": endpoint}
+    if "." in endpoint:
+        fields["flask.blueprint"] = endpoint.rpartition(".")[0]
     followed.routed(asked.environ.get("SCRIPT_NAME", "") + rule.rule, parameters, fields)
 
 

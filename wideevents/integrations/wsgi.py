@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 KEY = "wideevents.request"
 """Where the environ holds the request in progress; an application mounted below finds it, and adds to its event."""
 
+STATUS: dict[str, int] = {}
+STATUS_LIMIT = 256
+
 Routing = Callable[[Request, "WSGIEnvironment"], None]
 
 
@@ -82,7 +85,7 @@ def _responding(
         else:
             request.adopt(own)
         write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
-        request.started(number(status[:3]) or 0, length)
+        request.started(STATUS.get(status) or _status(status), length)
 
         def counted(data: bytes) -> object:
             try:
@@ -122,14 +125,22 @@ def _decoded(path: str) -> str:
     return path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
+def _status(line: str) -> int:
+    """Read the status of a status line: "200 OK" is 200; what is none is 0. There are few, so they are remembered."""
+    status = number(line[:3]) or 0
+    if len(STATUS) < STATUS_LIMIT:
+        STATUS[line] = status
+    return status
+
+
 def _look(headers: list[tuple[str, str]]) -> tuple[str | None, int | None]:
     """Return the request id and the length that the application itself sends."""
     own = length = None
     for name, value in headers:
-        lower = name.lower()
-        if lower == "content-length":
+        size = len(name)
+        if size == 14 and name.lower() == "content-length":
             length = number(value)
-        elif lower == "x-request-id":
+        elif size == 12 and name.lower() == "x-request-id":
             own = value
     return own, length
 

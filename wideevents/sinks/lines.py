@@ -72,11 +72,10 @@ class LinesSink:
         It waits for other writers and for a slow reader as long as `PATIENCE` in all. On a descriptor that blocks, only
         a line beyond `PIPE_BUF` can wait longer, once a part of it is out.
         """
-        deadline = time.monotonic() + PATIENCE
         if self._takes_turns:
-            self._write_in_turn(event.line, deadline)
+            self._write_in_turn(event.line, time.monotonic() + PATIENCE)
         else:
-            self._write(event.line, deadline)
+            self._write(event.line, time.monotonic() + PATIENCE)
 
     def _write_in_turn(self, line: bytes, deadline: float) -> None:
         """Write while the pipe is held against the threads of this process, and against other processes."""
@@ -88,7 +87,7 @@ class LinesSink:
                 self._write(line, deadline)
             finally:
                 if locked:
-                    self._let_processes_in()
+                    fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
         finally:
             self._lock.release()
 
@@ -132,10 +131,6 @@ class LinesSink:
                 return False
             else:
                 return True
-
-    def _let_processes_in(self) -> None:
-        if sys.platform != "win32":
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
 
 def _writable(descriptor: int, seconds: float) -> bool:

@@ -22,7 +22,7 @@ class Enrich:
     What is the same for every event of a process stands in `event.static`, and is encoded once, as `event.tail`.
     """
 
-    __slots__ = ("__weakref__", "_process", "_resource", "_started")
+    __slots__ = ("__weakref__", "_main", "_process", "_resource", "_started")
 
     def __init__(self, described: Mapping[str, str]) -> None:
         self._resource = described
@@ -34,9 +34,8 @@ class Enrich:
         event.static, event.tail = self._process
         record = event.record
         record["uptime_s"] = int((time.monotonic() - self._started) * 10) / 10
-        thread = threading.current_thread()
-        if thread is not threading.main_thread():
-            record["thread.name"] = thread.name
+        if threading.get_ident() != self._main:
+            record["thread.name"] = threading.current_thread().name
         if unreported:
             record.update(take_unreported())
         return event
@@ -49,3 +48,4 @@ class Enrich:
         static = resource.identify(self._resource)
         self._process = (static, b"," + encode(static)[1:] + b"\n")
         self._started = started
+        self._main = threading.main_thread().ident
