@@ -306,6 +306,7 @@ class TestEnd:
         """A part that the server refuses when all is over, a route, a request id, a second end."""
         gone = BrokenPipeError()
         request = Request(Door(), head({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}))
+        request.returned()
         request.finish()
         request.lost(gone)
         request.failed(gone)

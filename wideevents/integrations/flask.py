@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -129,12 +130,10 @@ def _routing(app: Flask) -> Routing:
 
 def _route(app: Flask, followed: Request, asked: Any) -> None:
     rule, parameters = asked.url_rule, asked.view_args
-    if rule is None:
-        if not isinstance(asked.routing_exception, MethodNotAllowed):
-            return
+    if rule is None and isinstance(asked.routing_exception, MethodNotAllowed):
         rule, parameters = _rule_for_another_method(app, asked)
-        if rule is None:
-            return
+    if rule is None:
+        return
     endpoint = rule.endpoint
     fields = {"flask.endpoint": endpoint}
     if "." in endpoint:
@@ -144,9 +143,11 @@ def _route(app: Flask, followed: Request, asked: Any) -> None:
 
 def _rule_for_another_method(app: Flask, asked: Any) -> tuple[Any, Any]:
     """A 405 has a route all the same, and its parameters may be secret."""
-    adapter = app.create_url_adapter(asked)
-    methods = asked.routing_exception.valid_methods
-    return adapter.match(method=methods[0], return_rule=True) if adapter and methods else (None, None)
+    adapter: Any = app.create_url_adapter(asked)
+    rule = parameters = None
+    with suppress(HTTPException):
+        rule, parameters = adapter.match(method=asked.routing_exception.valid_methods[0], return_rule=True)
+    return rule, parameters
 
 
 def _responding(app: Flask, outer: Request, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:

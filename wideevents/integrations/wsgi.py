@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from wideevents import config
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 KEY = "wideevents.request"
 """Where the environ holds the request in progress; an application mounted below finds it, and adds to its event."""
-
-STATUS: dict[str, int] = {}
-STATUS_LIMIT = 256
 
 Routing = Callable[[Request, "WSGIEnvironment"], None]
 
@@ -85,7 +83,7 @@ def _responding(
         else:
             request.adopt(own)
         write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
-        request.started(STATUS.get(status) or _status(status), length)
+        request.started(_status(status), length)
 
         def counted(data: bytes) -> object:
             try:
@@ -125,12 +123,10 @@ def _decoded(path: str) -> str:
     return path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
+@lru_cache(maxsize=256)
 def _status(line: str) -> int:
-    """Read the status of a status line: "200 OK" is 200; what is none is 0. There are few, so they are remembered."""
-    status = number(line[:3]) or 0
-    if len(STATUS) < STATUS_LIMIT:
-        STATUS[line] = status
-    return status
+    """Read the status of a status line: "200 OK" is 200; what is none is 0."""
+    return number(line[:3]) or 0
 
 
 def _look(headers: list[tuple[str, str]]) -> tuple[str | None, int | None]:
