@@ -134,9 +134,9 @@ class LinesSink:
 
 
 def _writable(descriptor: int, seconds: float) -> bool:
-    """Wait until something can be written; `select` knows no descriptors from 1,024 on, and Windows no `poll`."""
+    """Wait until something can be written; where there is no `poll`, as on Windows, the write itself waits."""
     if not hasattr(select, "poll"):
-        return bool(select.select((), (descriptor,), (), seconds)[1])
-    poll = select.poll()
+        return True
+    poll = select.poll()  # unlike `select` it takes descriptors beyond 1,023
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(seconds * 1000))
