@@ -20,9 +20,10 @@ import pytest
 import wideevents
 from tests.conftest import at_once
 from tests.strict import parse_line
-from wideevents import Level, Limits, Redaction, config, context
+from wideevents import Level, Limits, Redaction, config, context, health
 from wideevents.errors import ConfigurationError
 from wideevents.events import Event
+from wideevents.health import Fault
 from wideevents.redaction import MARKER
 from wideevents.sinks.lines import LinesSink
 from wideevents.sinks.memory import MemorySink
@@ -437,6 +438,18 @@ class TestWithoutConfiguration:
         made = at_once(*[config.recorder] * 8)
 
         assert made.count(config.recorder()) == len(made)
+
+    def test_a_wrong_environment_is_counted_and_told(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The defaults serve instead, without what is wrong."""
+        monkeypatch.setenv("LOG_LEVEL", "verbose")
+        config.use(None)  # type: ignore[arg-type]
+        with wideevents.event("job"):
+            pass
+
+        assert health.faults.counts() == {Fault.SETTING: 1}
+        assert any("LOG_LEVEL='verbose' cannot be used" in record.getMessage() for record in caplog.records)
 
     def test_a_wrong_level_in_the_environment_does_not_break_the_work(self) -> None:
         """Nobody has called configure(): telemetry never breaks the work it watches. It is told on the logger."""

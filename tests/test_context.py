@@ -178,6 +178,13 @@ class TestAddField:
                 add_field("t.password", value)
         assert [line.get("t.password") for line in written.all()] == ["[redacted]", "[redacted]", True, None]
 
+    def test_hides_a_secret_by_its_value(self, written: Written) -> None:
+        """The first time and every time after, also where the key and other values of it are well known."""
+        for value in ("clean", "Bearer 0123456789abcdef", "clean", "Bearer 0123456789abcdef"):
+            with wideevents.event("work"):
+                add_field("t.key", value)
+        assert [line["t.key"] for line in written.all()] == ["clean", "Bearer [redacted]"] * 2
+
     def test_moves_a_name_that_is_ours(self, written: Written) -> None:
         """A user's value under one of our names goes to user_fields, every time, and is counted."""
         for _ in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 import weakref
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from decimal import Decimal
 from threading import Event as Flag
 from threading import Thread
 from time import sleep
+from typing import Any
 
 import pytest
 
@@ -293,6 +295,12 @@ class TestAppend:
             "api.tokens": ["[redacted]"],
             "items": [{"password": "[redacted]", "n": 1}, "[redacted]"],
         }
+
+    def test_shows_whether_there_is_a_secret(self, event: Event, written: Written) -> None:
+        """A bool and None are no secrets, in a list either."""
+        for item in ("hunter2", True, None):
+            event.append("passwords", item)
+        assert finished(event, written) == {"passwords": ["[redacted]", True, None]}
 
     def test_hides_a_card_number_deep_in_an_item(self, event: Event, written: Written) -> None:
         """A card number is one wherever it stands."""
@@ -715,6 +723,124 @@ class TestOvertaken:
             add_field("key", value)
         assert event.record.get("key") == (None if before else value)
         assert health.faults.counts() == ({Fault.LATE_WRITE: 1} if before else {})
+
+
+class Watched(dict[str, object]):
+    """Fields that tell when somebody is about to change them, and let another thread come in between."""
+
+    def __init__(self, fields: dict[str, object], meanwhile: Callable[[], object]) -> None:
+        super().__init__(fields)
+        self.meanwhile = Thread(target=meanwhile, daemon=True)
+
+    def _touched(self) -> None:
+        if self.meanwhile.ident is None:
+            self.meanwhile.start()
+            self.meanwhile.join(0.1)
+
+    def get(self, *arguments: Any) -> Any:
+        found = super().get(*arguments)
+        self._touched()
+        return found
+
+    def setdefault(self, *arguments: Any) -> Any:
+        found = super().setdefault(*arguments)
+        self._touched()
+        return found
+
+    def copy(self) -> dict[str, object]:
+        self._touched()
+        return super().copy()
+
+
+class TestHeld:
+    @pytest.mark.parametrize(
+        ("write", "name", "expected"),
+        [
+            (lambda event: event.add("n", 2), "n", 2),
+            (lambda event: event.append("n", 2), "n", [2]),
+            (lambda event: event.spend("n", 2_000), "n.count", 1),
+        ],
+        ids=["add", "append", "spend"],
+    )
+    def test_the_seal_waits_for_what_adds_up(
+        self, event: Event, written: Written, write: Callable[[Event], object], name: str, expected: object
+    ) -> None:
+        """Another thread that ends the event in the middle of an addition does so after it, or before; not between."""
+        assert event.fields is not None
+        fields = event.fields = Watched(event.fields, lambda: event.recorder.finish(event))
+        write(event)
+        fields.meanwhile.join(PATIENCE)
+        assert (written.one()[name], health.faults.counts()) == (expected, {})
+
+    @pytest.mark.parametrize(
+        ("write", "name", "expected"),
+        [
+            (lambda event: event.add("n", 2), "n", 4),
+            (lambda event: event.append("n", 2), "n", [2, 2]),
+            (lambda event: event.spend("n", 2_000), "n.count", 2),
+        ],
+        ids=["add", "append", "spend"],
+    )
+    def test_additions_wait_for_each_other(
+        self, event: Event, written: Written, write: Callable[[Event], object], name: str, expected: object
+    ) -> None:
+        """Two threads that add to the same field in the same moment both count."""
+        assert event.fields is not None
+        fields = event.fields = Watched(event.fields, lambda: write(event))
+        write(event)
+        fields.meanwhile.join(PATIENCE)
+        event.recorder.finish(event)
+        assert written.one()[name] == expected
+
+    def test_a_write_in_the_middle_of_the_seal_is_late(self, event: Event, written: Written) -> None:
+        """It waits until the fields are copied, and then sees that it is not among them."""
+        assert event.fields is not None
+        fields = event.fields = Watched(event.fields, lambda: event.put("key", "value"))
+        event.recorder.finish(event)
+        fields.meanwhile.join(PATIENCE)
+        assert (users(written.one()), health.faults.counts()) == ({}, {Fault.LATE_WRITE: 1})
+
+    def test_a_second_seal_in_the_middle_of_the_first_changes_nothing(self, event: Event, written: Written) -> None:
+        """Whoever comes later finds that there is nothing left to do."""
+        assert event.fields is not None
+        fields = event.fields = Watched(event.fields, lambda: event.recorder.finish(event))
+        event.recorder.finish(event)
+        fields.meanwhile.join(PATIENCE)
+        assert users(written.one()) == {}
+
+    @pytest.mark.parametrize(
+        ("end", "write"),
+        [
+            (False, lambda event: event.spend("error", 1)),
+            (True, lambda event: event.spend("db", 1)),
+            (True, lambda event: event.add("n")),
+            (True, lambda event: event.append("n", 1)),
+            (True, lambda event: event.put("n", 1)),
+            (True, lambda event: event.fail(ValueError("x"))),
+        ],
+        ids=["spend, reserved", "spend, late", "add, late", "append, late", "put, late", "fail, late"],
+    )
+    def test_nothing_is_told_under_a_lock(self, event: Event, write: Callable[[Event], object], *, end: bool) -> None:
+        """A log handler of the application may wait for another thread, which may use the same event."""
+        stuck: list[bool] = []
+
+        class Waiting(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                other = Thread(target=event.raise_level, args=(Level.INFO,), daemon=True)
+                other.start()
+                other.join(1)
+                stuck.append(other.is_alive())
+
+        if end:
+            event.recorder.finish(event)
+        handler = Waiting()
+        health.logger.addHandler(handler)
+        try:
+            write(event)
+        finally:
+            health.logger.removeHandler(handler)
+            event.recorder.finish(event)
+        assert stuck == [False]
 
 
 class TestClear:

@@ -199,7 +199,7 @@ class Event:
 
     def clear(self) -> None:
         """Let go of what was told, so that what a thread still holds is an empty shell."""
-        self.record = NOTHING
+        self.record = {}
         self.line = b""
         self._errors = ()
 

@@ -67,8 +67,9 @@ class Pipe:
     def read(self) -> bytes:
         """Return all that is in the pipe."""
         found = b""
-        while select.select((self.reader,), (), (), 0)[0] and (part := os.read(self.reader, 65_536)):
-            found += part
+        with suppress(BlockingIOError):
+            while part := os.read(self.reader, 65_536):
+                found += part
         return found
 
     def lines(self) -> list[bytes]:
@@ -94,6 +95,19 @@ def seconds_to_fail(sink: LinesSink, line: bytes) -> float:
     with pytest.raises(TimeoutError):
         sink.write(event_of(line))
     return time.monotonic() - started
+
+
+def received(reader: socket.socket) -> bytes:
+    """Return what has arrived."""
+    try:
+        return reader.recv(65_536)
+    except BlockingIOError:
+        return b""
+
+
+def only_sockets(_: object, descriptors: tuple[int, ...], *__: object) -> object:
+    """Do what `select.select` does on Windows with anything that is no socket."""
+    raise OSError(10038, "An operation was attempted on something that is not a socket")
 
 
 def give_up(sink: LinesSink, line: bytes) -> None:
@@ -249,6 +263,26 @@ class TestSlowReader:
         pipe.close()
 
         assert PATIENCE * 0.9 <= waited <= ENOUGH
+
+    def test_a_socket_that_does_not_block_keeps_its_patience_too(self) -> None:
+        """Its reader is waited for, and then the line is given up; the next one is whole."""
+        reader, writer = socket.socketpair()
+        with reader, writer:
+            writer.settimeout(0)
+            sink = LinesSink(writer.fileno(), longest=LONGEST)
+            with suppress(BlockingIOError):
+                while True:
+                    writer.send(b"\n" * 4_096)
+
+            assert PATIENCE * 0.9 <= seconds_to_fail(sink, padded(1_000)) <= ENOUGH
+            reader.settimeout(0)
+            found: list[bytes] = []
+            late = Timer(PATIENCE / 3, lambda: found.extend(iter(partial(received, reader), b"")))
+            late.start()
+            sink.write(event_of(padded(1_000)))
+            late.join()
+
+            assert (b"".join(found) + received(reader)).lstrip(b"\n") == padded(1_000)
 
     def test_on_a_blocking_pipe_a_line_of_which_a_part_is_out_is_finished(self) -> None:
         """It cannot be taken back, and the descriptor waits by itself: the one case that may take longer."""
@@ -434,7 +468,9 @@ class TestWindows:
     def lines(self, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         """Load the room once more, as it is on Windows."""
         monkeypatch.setattr(sys, "platform", "win32")
-        monkeypatch.delattr(select, "PIPE_BUF")
+        for name in ("PIPE_BUF", "poll"):
+            monkeypatch.delattr(select, name)
+        monkeypatch.setattr(select, "select", only_sockets)
         spec = importlib.util.spec_from_file_location("lines_on_windows", lines_room.__file__)
         assert spec is not None
         assert spec.loader is not None
