@@ -286,6 +286,20 @@ class TestOutput:
             assert "of an open file give the path" in refused(output=stdout)
         assert "of an open file give the path" in refused(output=io.StringIO())
 
+    def test_the_console_is_no_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The name is taken: it must not make a file that is called so."""
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ConfigurationError, match="output='console' cannot be used"):
+            wideevents.configure(output="console")
+
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_named_pipe_that_nobody_reads_is_refused(self, tmp_path: Path) -> None:
+        """It would make the start of the service wait for ever."""
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ConfigurationError, match="a file that this process may write"):
+            wideevents.configure(output=tmp_path / "pipe")
+
     def test_a_sink_that_can_be_iterated_is_one_sink(self) -> None:
         """What has write() and close() is a sink, whatever else it can do."""
 

@@ -29,6 +29,9 @@ S = TypeVar("S", Redaction, Limits)
 Target: TypeAlias = "str | os.PathLike[str] | Sink"
 
 STANDARD_OUTPUT = frozenset({"auto", "json"})
+CONSOLE = "console"
+"""The name of an output to come: refused, lest it make a file."""
+
 OUTPUTS = '"auto", "json", a path, a sink with write(event) and close(), or several of them'
 
 
@@ -198,7 +201,8 @@ def _sinks(output: Target | Iterable[Target] | None, longest: int) -> tuple[Sink
     several = isinstance(output, Iterable) and not isinstance(output, str | bytes | Mapping | io.IOBase)
     targets: tuple[Any, ...] = tuple(output) if several and not _is_sink(output) else (output,)  # type: ignore[arg-type]
     for target in targets or (output,):
-        if not (_is_sink(target) or isinstance(target, os.PathLike) or (isinstance(target, str) and target)):
+        named = isinstance(target, str) and target not in {"", CONSOLE}
+        if not (named or isinstance(target, os.PathLike) or _is_sink(target)):
             hint = "; of an open file give the path" if isinstance(target, io.IOBase) else ""
             raise ConfigurationError.of("output", target, OUTPUTS + hint)
     return _process.diverted or tuple(_sink(target, longest) for target in targets)

@@ -109,7 +109,7 @@ class Event:
 
     def add(self, key: object, amount: object = 1) -> None:
         """Add *amount* to the number under *key*, exactly, from any number of threads."""
-        name = key if type(key) is str and key in self.plain else self._named(key)[0]
+        name = self._plain_name(key)
         number = amount if type(amount) is int and -SMALL < amount < SMALL else _number(amount, name)
         with self._lock:
             if self.fields is not None:
@@ -135,15 +135,15 @@ class Event:
 
     def spend(self, name: str, nanoseconds: int) -> None:
         """Add a stretch of time: `<name>.duration_ms` adds up, `<name>.count` counts."""
-        total, count = f"{name}.duration_ms", f"{name}.count"
+        total, count = self._plain_name(f"{name}.duration_ms"), self._plain_name(f"{name}.count")
         with self._lock:
             if self.fields is not None:
                 if self._spent is None:
                     self._spent = {}
                 # Whole nanoseconds are summed: a sum of rounded milliseconds drifts, and prints as 0.30000000000000004.
                 self._spent[name] = spent = self._spent.get(name, 0) + nanoseconds
-                self.fields[self.keys.judge(total).name] = spent // 1000 / 1000
-                self.add(count)
+                self.fields[total] = spent // 1000 / 1000
+                self.fields[count] = _sum(self.fields.get(count, 0), 1)
                 return
         _report_late(total)
 
@@ -155,22 +155,11 @@ class Event:
         """
         described = exceptions.describe(error)  # may run the exception's own code: not under the lock
         with self._lock:
-            known = any(noted is error for noted in self._errors)
-            if self.fields is None:
-                _report_late("error.type")
-                return
-            if known and handled:
-                return
-            if not known:
-                self._errors = (*self._errors, error)
-                self.fields["error.count"] = len(self._errors)
-            if len(self._errors) == 1 or (not handled and self.fields["exception.handled"]):
-                self.fields["exception.handled"] = handled
-                self.suspects.update(described)
-                self.fields.update(described)
-            if not handled:
-                self.outcome = "failure"
-        self.raise_level(level)
+            noted = self._note(error, described, handled=handled)
+        if noted:
+            self.raise_level(level)
+        else:
+            _report_late("error.type")
 
     def raise_level(self, level: Level) -> None:
         """Let the event matter at least as much as *level*."""
@@ -206,6 +195,26 @@ class Event:
     def renew_lock(self) -> None:
         """Make the lock anew: in a forked child it may be held by a thread that is not there."""
         self._lock = RLock()
+
+    def _note(self, error: BaseException, described: dict[str, object], *, handled: bool) -> bool:
+        """Take an error up, and tell whether there was still an event to take it up."""
+        fields = self.fields
+        if fields is None:
+            return False
+        known = any(noted is error for noted in self._errors)
+        if not known:
+            self._errors = (*self._errors, error)
+            fields["error.count"] = len(self._errors)
+        if (len(self._errors) == 1 and not (known and handled)) or (not handled and fields["exception.handled"]):
+            fields["exception.handled"] = handled
+            self.suspects.update(described)
+            fields.update(described)
+        if not handled:
+            self.outcome = "failure"
+        return True
+
+    def _plain_name(self, key: object) -> str:
+        return key if type(key) is str and key in self.plain else self._named(key)[0]
 
     def _named(self, key: object) -> tuple[str, bool]:
         name, hidden, reserved = self.keys.judge(key)

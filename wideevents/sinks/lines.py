@@ -18,7 +18,9 @@ if sys.platform != "win32":
     import fcntl
 
 STDOUT = 1
-CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
+FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Non-blocking for the sake of a named pipe: without a reader it is refused at once, instead of waited for."""
+
 PATIENCE = 0.1
 """Seconds that a line waits, in all, for another writer or a slow reader; then it is lost, and counted."""
 
@@ -45,7 +47,7 @@ class LinesSink:
     def open(cls, path: str | os.PathLike[str], *, longest: int) -> LinesSink:
         """Open the file at *path* to append; raise `ConfigurationError` where that cannot be done."""
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | CLOSE_ON_EXEC, 0o644)
+            descriptor = os.open(path, FLAGS, 0o644)
         except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
             allowed = f"a file that this process may write ({getattr(error, 'strerror', None) or error})"
             raise ConfigurationError.of("output", os.fspath(path), allowed) from error

@@ -112,9 +112,10 @@ class _Trimmer:
             if self._excess() <= 0:
                 return
             self._shrink_or_drop(name)
-        for name in sorted(self.record, key=self.sizes.__getitem__, reverse=True):
-            if type(self.record[name]) in {str, list}:
-                self._shrink(name)
+        for least in (LONG, 0):  # ids and other short ones only if nothing else is left to cut
+            for name in sorted(self.record, key=self.sizes.__getitem__, reverse=True):
+                if type(self.record[name]) in {str, list}:
+                    self._shrink(name, least)
 
     def _users(self) -> list[str]:
         return [name for name in self.record if name not in NAMES]
@@ -129,12 +130,12 @@ class _Trimmer:
         else:
             self._drop(name)
 
-    def _shrink(self, name: str) -> None:
-        """Take as much from the value as is over the limit, and no more."""
+    def _shrink(self, name: str, least: int = 0) -> None:
+        """Take as much from the value as is over the limit, no more, and if possible leave *least* bytes of it."""
         excess, value = self._excess(), self.record[name]
-        if excess <= 0 or not value:
+        if excess <= 0 or _length(value) <= max(least, len(b'""')):
             return
-        room = _length(value) - excess
+        room = max(_length(value) - excess, least)
         if type(value) is list:
             self._set(name, _shortened_list(value, room))
         else:
