@@ -530,6 +530,36 @@ WRITES: dict[str, Callable[[Event], object]] = {
 }
 
 
+class TestSharedNames:
+    """`db.count` and `db.duration_ms` are ours, and a user may count there too."""
+
+    def test_take_numbers(self, event: Event, written: Written) -> None:
+        """A number of one's own, a counter, a timer: all of them are of the type that the table says."""
+        event.put("db.count", 2)
+        event.add("db.count")
+        event.put("db.duration_ms", 1.5)
+        assert finished(event, written) == {"db.count": 3, "db.duration_ms": 1.5}
+
+    @pytest.mark.parametrize("value", ["many", True, [1], float("nan"), b"x"], ids=str)
+    def test_take_nothing_else(self, event: Event, written: Written, value: object) -> None:
+        """Our fields have one type each; anything else stands beside the user's other fields."""
+        event.put("db.count", value)
+        assert list(finished(event, written)) == ["user_fields.db.count"]
+
+    def test_do_not_become_lists(self, event: Event, written: Written) -> None:
+        """What is appended goes beside, too."""
+        event.append("db.count", 1)
+        assert finished(event, written) == {"user_fields.db.count": [1]}
+
+
+class TestSecretCounters:
+    def test_are_hidden(self, event: Event, written: Written) -> None:
+        """A number under a secret name is as secret as a text."""
+        event.add("user.password", 1234)
+        event.add("user.password", 1)
+        assert finished(event, written) == {"user.password": "[redacted]"}
+
+
 class TestLateWrites:
     @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
     def test_are_counted(

@@ -7,6 +7,7 @@ from _thread import RLock  # what threading.RLock() returns, without the call of
 from typing import TYPE_CHECKING, Any
 
 from wideevents import exceptions, health
+from wideevents.fields import SHARED, USER_FIELDS
 from wideevents.health import Fault
 from wideevents.levels import Level
 from wideevents.redaction import MARKER
@@ -22,6 +23,9 @@ INFO = Level.INFO
 INT64 = 2**63 - 1
 LARGEST = sys.float_info.max
 LIST_LIMIT = 1_000
+
+NUMBERS = frozenset({int, float, type(None)})
+"""Kinds of values that a field of the type number takes; None takes it away."""
 
 NOTHING: dict[str, Any] = {}
 CLOSE = b"}\n"
@@ -96,7 +100,7 @@ class Event:
         A mapping is flattened into dotted keys; None takes the field away; a secret is hidden by its key, and an
         integer that is a card number by its value; a name that is ours goes to `user_fields.<name>`.
         """
-        name, hidden = self._named(key)
+        name, hidden = self._named(key, type(value))
         if value is None or type(value) is bool:
             self._store(name, value)
         elif hidden:
@@ -109,7 +113,13 @@ class Event:
 
     def add(self, key: object, amount: object = 1) -> None:
         """Add *amount* to the number under *key*, exactly, from any number of threads."""
-        name = self._plain_name(key)
+        if type(key) is str and key in self.plain:
+            name, hidden = key, False
+        else:
+            name, hidden = self._named(key)
+        if hidden:
+            self._store(name, MARKER)
+            return
         number = amount if type(amount) is int and -SMALL < amount < SMALL else _number(amount, name)
         with self._lock:
             if self.fields is not None:
@@ -119,7 +129,7 @@ class Event:
 
     def append(self, key: object, value: object) -> None:
         """Let the list under *key* grow by *value*; a field that is no list yet becomes the first item of one."""
-        name, hidden = self._named(key)
+        name, hidden = self._named(key, list)
         secret = hidden and value is not None and type(value) is not bool
         item = MARKER if secret else plain(value, self.keys.redaction.hides)
         self.suspects.add(name)
@@ -216,8 +226,11 @@ class Event:
     def _plain_name(self, key: object) -> str:
         return key if type(key) is str and key in self.plain else self._named(key)[0]
 
-    def _named(self, key: object) -> tuple[str, bool]:
+    def _named(self, key: object, kind: type = int) -> tuple[str, bool]:
+        """Return what *key* is called in the line, for a value of *kind*, and whether its value is hidden."""
         name, hidden, reserved = self.keys.judge(key)
+        if name in SHARED and kind not in NUMBERS:
+            name, reserved = USER_FIELDS + name, True
         if reserved:
             sentence = f"The field {name!r} is named so because wideevents writes the name without the prefix itself."
             health.report(Fault.RESERVED, name, sentence)
@@ -225,7 +238,7 @@ class Event:
 
     def _put_parts(self, name: str, value: object) -> None:
         for key, part in flatten(name, value, self.keys.redaction.hides):
-            own, hidden = self._named(key)
+            own, hidden = self._named(key, type(part))
             secret = hidden and part is not None and type(part) is not bool
             self.suspects.add(own)
             self._store(own, MARKER if secret else part)

@@ -21,7 +21,7 @@ class Field:
     """
     Describe one default field.
 
-    *shared* fields are ours by name, but a user may write them too: they are what `timer("db")` writes.
+    *shared* fields are ours by name, but a user may write numbers to them too: they are what `timer("db")` writes.
     """
 
     name: str
@@ -153,7 +153,8 @@ FIELDS: tuple[Field, ...] = (
 )
 
 NAMES = frozenset(field.name for field in FIELDS)
-RESERVED = frozenset(field.name for field in FIELDS if not field.shared)
+SHARED = frozenset(field.name for field in FIELDS if field.shared)
+RESERVED = NAMES - SHARED
 
 
 def ancestors(name: str) -> list[str]:

@@ -78,7 +78,7 @@ class Keys:
     def _remember(self, key: str, verdict: Verdict) -> None:
         self._note_crossing(verdict.name)
         self._verdicts[key] = verdict
-        if verdict == (key, False, False):
+        if verdict == (key, False, False) and key not in fields.SHARED:
             self.plain.add(key)
 
     def _note_crossing(self, name: str) -> None:

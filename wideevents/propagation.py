@@ -77,7 +77,6 @@ class _Run:
         thread, run = self.thread, self.run
         _take_off(thread, self.own)
         self.variable.set(self.value)
-        del self.thread, self.run, self.value
         run()
 
 
