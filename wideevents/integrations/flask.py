@@ -82,25 +82,24 @@ class _Entrance:
         self._settled = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if not self._settled:
-            self._settle()
         app = self._app()
         if app is None:
             raise RuntimeError(
                 "The application was freed. Keep it in a variable: app = create_app(), then app.wsgi_app."
             )
+        if not self._settled:
+            self._settle(app)
         outer = environ.get(KEY)
         if outer is None or outer.event.sealed:  # a middleware that tries again may use its environ again
             return serve(self._door, self._inner(), environ, start_response, _routing(app))
         body: Iterable[bytes] = self._inner()(environ, _responding(app, outer, environ, start_response))
         return body
 
-    def _settle(self) -> None:
+    def _settle(self, app: Flask) -> None:
         """Read the configuration again: factories often load it after they have built their extensions."""
         self._settled = True
-        app = self._app()
         try:
-            self._door = _door(app, self._given) if app is not None else self._door
+            self._door = _door(app, self._given)
         except ConfigurationError as error:
             report(Fault.SETTING, "flask", f"{error} The door of {app!r} goes on with what it had.")
 
@@ -143,9 +142,9 @@ def _route(app: Flask, followed: Request, asked: Any) -> None:
 
 def _rule_for_another_method(app: Flask, asked: Any) -> tuple[Any, Any]:
     """A 405 has a route all the same, and its parameters may be secret."""
-    adapter: Any = app.create_url_adapter(asked)
     rule = parameters = None
-    with suppress(HTTPException):
+    with suppress(HTTPException):  # of a host that is not trusted, or a redirect
+        adapter: Any = app.create_url_adapter(asked)
         rule, parameters = adapter.match(method=asked.routing_exception.valid_methods[0], return_rule=True)
     return rule, parameters
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from wideevents import config
-from wideevents.context import variable
 from wideevents.errors import ConfigurationError
+from wideevents.integrations._body import follow
 from wideevents.integrations._request import REQUEST_ID, Door, Head, Request, number
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def serve(
     request = environ[KEY] = Request(door, head(environ))
     try:
         body = app(environ, _responding(request, environ, start_response, routing))
-        followed = _followed(body, request, environ.get("wsgi.file_wrapper"))
+        followed = follow(body, request, environ.get("wsgi.file_wrapper"))
     except BaseException as error:
         if routing is not None:
             routing(request, environ)
@@ -139,114 +138,3 @@ def _look(headers: list[tuple[str, str]]) -> tuple[str | None, int | None]:
         elif size == 12 and name.lower() == "x-request-id":
             own = value
     return own, length
-
-
-def _followed(body: Iterable[bytes], request: Request, file_wrapper: Any) -> Iterable[bytes]:
-    if isinstance(file_wrapper, type) and isinstance(body, file_wrapper) and _hand_over(body, request):
-        return body
-    if type(body) is list or type(body) is tuple:
-        request.measured(sum(map(len, body)))
-    return (_SizedBody if hasattr(body, "__len__") else _Body)(body, request)
-
-
-def _hand_over(body: Any, request: Request) -> bool:
-    """
-    Leave *body*, a `wsgi.file_wrapper`, as it is, since the server sends the file itself; only its end is followed.
-
-    Tell whether that could be done: an object of a server written in C may take no other `close`.
-    """
-    close = getattr(body, "close", None)
-
-    def closed() -> None:
-        try:
-            if close is not None:
-                close()
-        finally:
-            request.handed_over()
-
-    try:
-        collected = weakref.finalize(body, request.finish)
-    except TypeError:
-        return False
-    try:
-        body.close = closed
-    except AttributeError:
-        collected.detach()
-        return False
-    return True
-
-
-class _Body:
-    """
-    Hand on a body part by part, with the event in progress while the application makes each of them.
-
-    The request ends at the first of exhausted, raised, closed, and collected: some servers do not close.
-    """
-
-    __slots__ = ("_body", "_parts", "_request")
-
-    def __init__(self, body: Iterable[bytes], request: Request) -> None:
-        self._request = request
-        self._body = body
-        try:
-            self._parts = iter(body)
-        except BaseException:
-            self._close_body()
-            raise
-
-    def __iter__(self) -> _Body:
-        return self
-
-    def __next__(self) -> bytes:
-        request = self._request
-        if request.event.fields is None:  # the last byte was out before
-            return next(self._parts)
-        outside = variable.get()
-        variable.set(request.event)
-        try:
-            part = next(self._parts)
-            size = len(part)
-        except BaseException as error:
-            if not isinstance(error, StopIteration):
-                request.failed(error)
-            request.finish()
-            raise
-        finally:
-            variable.set(outside)
-        request.sent(size)
-        return part
-
-    def close(self) -> None:
-        """Close the application's body, and end the request."""
-        request = self._request
-        if request.event.fields is None:
-            self._close_body()
-            return
-        outside = variable.get()
-        variable.set(request.event)  # what is cleaned up for a client that has left is told, too
-        try:
-            self._close_body()
-        except BaseException as error:
-            request.failed(error)
-            raise
-        finally:
-            variable.set(outside)
-            request.closed()
-
-    def __del__(self) -> None:
-        if self._request.event.fields is not None:
-            self._request.finish()
-
-    def _close_body(self) -> None:
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            close()
-
-
-class _SizedBody(_Body):
-    """Keep the length of a body: servers send one of a single part with a Content-Length."""
-
-    __slots__ = ()
-
-    def __len__(self) -> int:
-        return len(self._body)  # type: ignore[arg-type]
