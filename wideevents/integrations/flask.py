@@ -13,11 +13,11 @@ from wideevents import config
 from wideevents.errors import ConfigurationError
 from wideevents.health import Fault, report
 from wideevents.integrations._request import Door, Request
-from wideevents.integrations.wsgi import KEY, Routing, serve
+from wideevents.integrations.wsgi import KEY, serve
 from wideevents.levels import Level
 
 try:
-    from flask import Flask, got_request_exception, request
+    from flask import Flask, current_app, got_request_exception, request
     from werkzeug.exceptions import HTTPException, MethodNotAllowed
 except ImportError as missing:
     raise ImportError("wideevents.integrations.flask needs Flask: pip install 'wideevents[flask]'") from missing
@@ -91,8 +91,8 @@ class _Entrance:
             self._settle(app)
         outer = environ.get(KEY)
         if outer is None or outer.event.sealed:  # a middleware that tries again may use its environ again
-            return serve(self._door, self._inner(), environ, start_response, _routing(app))
-        body: Iterable[bytes] = self._inner()(environ, _responding(app, outer, environ, start_response))
+            return serve(self._door, self._inner(), environ, start_response, _tell_route)
+        body: Iterable[bytes] = self._inner()(environ, _responding(outer, environ, start_response))
         return body
 
     def _settle(self, app: Flask) -> None:
@@ -116,21 +116,17 @@ def _door(app: Flask, given: dict[str, Any]) -> Door:
     return Door(**{**configured, **given}, template=TEMPLATE)
 
 
-def _routing(app: Flask) -> Routing:
-    """Return what tells a request its route. The request stands in the environ; the context that has it may be gone."""
-
-    def route(followed: Request, environ: WSGIEnvironment) -> None:
-        asked = environ.get("werkzeug.request")
-        if asked is not None:
-            _route(app, followed, asked)
-
-    return route
+def _tell_route(followed: Request, environ: WSGIEnvironment) -> None:
+    """Tell a request its route. Flask's own request is in the environ; the context of `flask.request` may be gone."""
+    asked = environ.get("werkzeug.request")
+    if asked is not None:
+        _take_route(followed, asked)
 
 
-def _route(app: Flask, followed: Request, asked: Any) -> None:
+def _take_route(followed: Request, asked: Any) -> None:
     rule, parameters = asked.url_rule, asked.view_args
     if rule is None and isinstance(asked.routing_exception, MethodNotAllowed):
-        rule, parameters = _rule_for_another_method(app, asked)
+        rule, parameters = _rule_for_another_method(asked)
     if rule is None:
         return
     endpoint = rule.endpoint
@@ -140,32 +136,31 @@ def _route(app: Flask, followed: Request, asked: Any) -> None:
     followed.routed(asked.environ.get("SCRIPT_NAME", "") + rule.rule, parameters, fields)
 
 
-def _rule_for_another_method(app: Flask, asked: Any) -> tuple[Any, Any]:
+def _rule_for_another_method(asked: Any) -> tuple[Any, Any]:
     """A 405 has a route all the same, and its parameters may be secret."""
     rule = parameters = None
-    with suppress(HTTPException):  # of a host that is not trusted, or a redirect
-        adapter: Any = app.create_url_adapter(asked)
+    with suppress(HTTPException, RuntimeError):  # a host that is not trusted, a redirect; or the context is gone
+        adapter: Any = current_app.create_url_adapter(asked)
         rule, parameters = adapter.match(method=asked.routing_exception.valid_methods[0], return_rule=True)
     return rule, parameters
 
 
-def _responding(app: Flask, outer: Request, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
+def _responding(outer: Request, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
     """Let an application that is mounted in another one tell its route to the outer event."""
-    route = _routing(app)
 
     def respond(*arguments: Any) -> Any:
-        route(outer, environ)
+        _tell_route(outer, environ)
         return start_response(*arguments)
 
     return respond
 
 
-def _note_unhandled(app: Flask, exception: BaseException, **_: Any) -> None:
+def _note_unhandled(_: Flask, exception: BaseException, **__: Any) -> None:
     """Note an exception that Flask is about to answer with a 500, or to raise; then the route is known here alone."""
     followed = request.environ.get(KEY)
     if followed is not None:
         followed.event.fail(exception)
-        _route(app, followed, request)
+        _take_route(followed, request)
 
 
 def _noting(handle: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
