@@ -97,7 +97,7 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
             Enrich(resource.describe(described, os.environ)),
             *own,
             Redact(keys, limits.max_bytes, thorough=bool(own)),
-            Encode(limits),
+            Encode(limits, thorough=bool(own)),
         ),
         sinks=_sinks(output, limits.max_bytes),
     )

@@ -49,8 +49,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\dA-Z_]+|\d+")
 _COUNT = re.compile(f"(?:{'|'.join(_COUNTED.split())})tokens|(?:per|first|output)token")
 
 _SHORT = 4  # characters; nothing is secret in a text as short, while `otp=1` already is
-_SIMPLE = 8  # letters and digits; no secret that can be told by its value alone is as short
-_KNOWN = 4_096  # verdicts on names that are remembered
+_KNOWN = 4_096  # verdicts on names, and clean queries, that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,7 @@ class Redaction:
     safe: tuple[str, ...] = ()
     short: int = field(init=False, repr=False, compare=False)
     """The length in characters up to which a text need not be looked at; the user's own patterns may be short."""
+    _queries: set[str] = field(init=False, repr=False, compare=False, default_factory=set)
     _verdicts: dict[str, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
     _named: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _patterns: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
@@ -118,13 +118,19 @@ class Redaction:
         Names and values are decoded to be judged (WHATWG URL, application/x-www-form-urlencoded), also when they were
         encoded twice; what is clean stays as it was sent, and the same object is returned if all of it is.
         """
-        if ";" not in query and all(map(self._is_harmless, query.split("&"))):
+        if query in self._queries:
             return query
 
         parts = re.split(r"(&|;(?=[^&;=]*=))", query)
         parts[::2] = map(self._parameter, parts[::2])
         masked = "".join(parts)
-        return query if masked == query else masked
+        if masked != query:
+            return masked
+
+        if len(self._queries) >= _KNOWN:
+            self._queries.clear()
+        self._queries.add(query)
+        return query
 
     def path(self, path: str, parameters: Mapping[str, object]) -> str:
         """Return *path*, a URL's path, without the values of those route *parameters* whose names are secret."""
@@ -133,12 +139,6 @@ class Redaction:
                 path = _without(path, str(value))
 
         return path
-
-    def _is_harmless(self, part: str) -> bool:
-        """Tell by one look-up that a parameter, as most are, was judged before and is too simple to be a secret."""
-        name, _, value = part.partition("=")
-        simple = not value or (len(value) <= _SIMPLE and value.isalnum())
-        return simple and not self.values and self._verdicts.get(f"?{name}") is False
 
     def _parameter(self, part: str) -> str:
         name, _, value = part.partition("=")

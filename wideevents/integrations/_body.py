@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from wideevents.context import variable
@@ -46,6 +46,37 @@ def _hand_over(body: Any, request: Request) -> bool:
     return True
 
 
+def _parts(parts: Iterator[bytes], request: Request) -> Iterator[bytes]:
+    """
+    Hand on the parts of a body.
+
+    It is a generator, since that ends without an exception, which a `__next__` of ours would have to raise. If it is
+    left in the middle, the close of the body or its collection will tell how the request has ended.
+    """
+    event, handed_on = request.event, False
+    outside = variable.get()
+    variable.set(event)
+    try:
+        for part in parts:
+            size = len(part)
+            variable.set(outside)
+            request.sent(size)
+            handed_on = True
+            yield part
+            handed_on = False
+            if event.fields is not None:
+                outside = variable.get()
+                variable.set(event)
+    except BaseException as error:
+        if not handed_on:
+            variable.set(outside)
+            request.failed(error)
+            request.finish()
+        raise
+    variable.set(outside)
+    request.finish()
+
+
 class _Body:
     """
     Hand on a body part by part, with the event in progress while the application makes each of them.
@@ -59,32 +90,13 @@ class _Body:
         self._request = request
         self._body = body
         try:
-            self._parts = iter(body)
+            self._parts = _parts(iter(body), request)
         except BaseException:
             self._close_body()
             raise
 
-    def __iter__(self) -> _Body:
-        return self
-
-    def __next__(self) -> bytes:
-        request = self._request
-        if request.event.fields is None:  # the last byte was out before
-            return next(self._parts)
-        outside = variable.get()
-        variable.set(request.event)
-        try:
-            part = next(self._parts)
-            size = len(part)
-        except BaseException as error:
-            if not isinstance(error, StopIteration):
-                request.failed(error)
-            request.finish()
-            raise
-        finally:
-            variable.set(outside)
-        request.sent(size)
-        return part
+    def __iter__(self) -> Iterator[bytes]:
+        return self._parts
 
     def close(self) -> None:
         """Close the application's body, and end the request."""

@@ -21,7 +21,7 @@ REQUEST_ID = "X-Request-ID"
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 """What OpenTelemetry's HTTP conventions know; anything else is _OTHER, so that a client cannot invent groups."""
 
-FOREIGN = ("url.path", "server.address", "user_agent.original", "http.request.method_original")
+FOREIGN = ("url.path", "user_agent.original", "server.address")
 """Fields that a client writes as it likes, and that are redacted like any other text."""
 
 BODILESS = frozenset({204, 304})
@@ -222,7 +222,6 @@ class Request:
             self.event.outcome = "cancelled"
 
     def _describe(self, fields: dict[str, Any], head: Head, door: Door) -> None:
-        self.event.suspects.update(FOREIGN)
         fields.update(door.template)
         fields["http.request.id"] = self.id
         if head.method in METHODS:
@@ -230,6 +229,7 @@ class Request:
         else:
             fields["event.name"] = fields["http.request.method"] = "_OTHER"
             fields["http.request.method_original"] = head.method
+            self.event.suspects.add("http.request.method_original")
         fields["url.path"] = head.path
         if head.scheme:
             fields["url.scheme"] = head.scheme
@@ -237,15 +237,17 @@ class Request:
             fields["url.query"] = self.event.keys.redaction.query(head.query)
         if head.host:
             fields["server.address"] = head.host if ":" not in head.host else _hostname(head.host)
-        client = head.peer
-        if door.proxies and head.forwarded_for:
-            client = _forwarded(head.forwarded_for, door.proxies) or client
+        client = head.peer if not door.proxies else _forwarded(head.forwarded_for or "", door.proxies) or head.peer
         if client:
             fields["client.address"] = client
         if head.user_agent:
             fields["user_agent.original"] = head.user_agent
         if head.content_length and (size := number(head.content_length)) is not None:
             fields["http.request.body.size"] = size
+        clean = self.event.clean
+        for name in FOREIGN:
+            if fields.get(name) not in clean:
+                self.event.suspects.add(name)
 
     def _conclude(self, fields: dict[str, Any]) -> None:
         event, status, first = self.event, self.status, self._first
@@ -269,6 +271,7 @@ class Request:
         fields["event.name"] = f"{fields['http.request.method']} {route}"
         parameters, redaction = self._parameters, self.event.keys.redaction
         if parameters and any(map(redaction.hides, parameters)):
+            self.event.suspects.add("url.path")
             fields["url.path"] = redaction.path(self._head.path, parameters)
 
     def _quieten(self) -> None:

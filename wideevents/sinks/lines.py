@@ -38,6 +38,7 @@ class LinesSink:
         mode = os.fstat(descriptor).st_mode
         self._descriptor = descriptor
         self._is_pipe = stat.S_ISFIFO(mode)
+        self._is_file = stat.S_ISREG(mode)
         self._takes_turns = (self._is_pipe or stat.S_ISSOCK(mode)) and longest > getattr(select, "PIPE_BUF", 512)
         self._torn = False
         self.renew()
@@ -74,10 +75,16 @@ class LinesSink:
         It waits for other writers and for a slow reader as long as `PATIENCE` in all. On a descriptor that blocks, only
         a line beyond `PIPE_BUF` can wait longer, once a part of it is out.
         """
-        if self._takes_turns:
-            self._write_in_turn(event.line, time.monotonic() + PATIENCE)
+        line = event.line
+        if self._is_file and not self._torn:
+            written = os.write(self._descriptor, line)
+            if written < len(line):
+                self._torn = True
+                self._write_all(line[written:], time.monotonic() + PATIENCE)
+        elif self._takes_turns:
+            self._write_in_turn(line, time.monotonic() + PATIENCE)
         else:
-            self._write(event.line, time.monotonic() + PATIENCE)
+            self._write(line, time.monotonic() + PATIENCE)
 
     def _write_in_turn(self, line: bytes, deadline: float) -> None:
         """Write while the pipe is held against the threads of this process, and against other processes."""
@@ -96,6 +103,9 @@ class LinesSink:
     def _write(self, line: bytes, deadline: float) -> None:
         if self._torn:
             line = b"\n" + line  # what is left of a broken line must not spoil this one
+        self._write_all(line, deadline)
+
+    def _write_all(self, line: bytes, deadline: float) -> None:
         rest = line
         try:
             while rest:

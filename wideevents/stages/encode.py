@@ -40,12 +40,14 @@ class Limits:
 class Encode:
     """Encode `event.record` as `event.line`, trimmed to the limits; the last stage."""
 
-    __slots__ = ("_careful", "_limits")
+    __slots__ = ("_careful", "_limits", "_thorough")
 
     essential = True
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, thorough: bool = True) -> None:
+        """Take whether stages of the user's own may have emptied the record, or written a name of the process."""
         self._limits = limits
+        self._thorough = thorough
         # A line that is shorter than the longest value that is allowed holds none that is too long.
         self._careful = min(limits.max_bytes, limits.max_value_length)
 
@@ -56,8 +58,7 @@ class Encode:
         if (
             len(line) > self._careful
             or len(record) > self._limits.max_fields
-            or not record
-            or not record.keys().isdisjoint(event.static)  # a stage may have written a name of the process
+            or (self._thorough and (not record or not record.keys().isdisjoint(event.static)))
         ):
             whole = {**event.static, **record}
             _Trimmer(whole, self._limits).trim()
