@@ -228,6 +228,25 @@ class TestQuery:
         assert isinstance(BUILT_IN.query(query), str)
 
 
+class TestQueryMemory:
+    def test_what_was_clean_once_is_the_same_object_again(self) -> None:
+        """A query that comes again costs one look-up."""
+        redaction = Redaction()
+        query = "page=2&sort=price"
+
+        assert [redaction.query(query) is query for _ in range(2)] == [True, True]
+
+    def test_is_bounded_and_stays_right(self) -> None:
+        """A service whose every query is new pays for its scans, and not with memory."""
+        redaction = Redaction()
+        for number in range(5_000):
+            redaction.query(f"page={number}")
+
+        assert len(redaction._queries) < 5_000
+        assert redaction.query("page=1&token=x") == f"page=1&token={MARKER}"
+        assert redaction.query("page=1") == "page=1"
+
+
 class TestPath:
     """A secret in a path is known by its parameter's name."""
 

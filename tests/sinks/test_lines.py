@@ -185,6 +185,39 @@ class TestShortWrites:
         assert padded(30_000) == (b"".join(found) + pipe.read()).lstrip(b"\n")
 
 
+class TestShortWritesToAFile:
+    """A disk that is nearly full, or a signal, may take a part of a line only."""
+
+    def test_the_rest_is_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The line arrives whole, whatever each write takes of it."""
+        sink = LinesSink.open(tmp_path / "events.jsonl", longest=LONGEST)
+        write = os.write
+        monkeypatch.setattr(os, "write", lambda descriptor, line: write(descriptor, line[:7]))
+        sink.write(event_of(padded(100, "a")))
+        sink.write(event_of(padded(50, "b")))
+
+        assert (tmp_path / "events.jsonl").read_bytes() == padded(100, "a") + padded(50, "b")
+
+    def test_a_broken_line_does_not_spoil_the_next(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is left of it stands on a line of its own."""
+        sink = LinesSink.open(tmp_path / "events.jsonl", longest=LONGEST)
+        write = os.write
+        takes = iter([7])
+
+        def full(descriptor: int, line: bytes) -> int:
+            if (room := next(takes, 0)) == 0:
+                raise OSError("no space left on device")
+            return write(descriptor, line[:room])
+
+        with monkeypatch.context() as nearly:
+            nearly.setattr(os, "write", full)
+            with pytest.raises(OSError, match="no space"):
+                sink.write(event_of(padded(100, "a")))
+        sink.write(event_of(padded(50, "b")))
+
+        assert (tmp_path / "events.jsonl").read_bytes() == padded(100, "a")[:7] + b"\n" + padded(50, "b")
+
+
 class TestSlowReader:
     def test_a_line_is_given_up_after_its_patience(self, pipe: Pipe) -> None:
         """A request waits a tenth of a second for whoever reads its line, and no longer."""
