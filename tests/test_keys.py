@@ -131,6 +131,15 @@ class TestJudge:
 
         assert len(keys.plain) == KNOWN_LIMIT
 
+    def test_notes_crossings_with_no_more_memory_either(self, keys: Keys) -> None:
+        """However many keys are invented beyond the limit, what is kept of them does not grow."""
+        kept = []
+        for number in range(KNOWN_LIMIT + 200):
+            keys.judge(f"key.{number}")
+            kept.append(len(keys.crossed))
+
+        assert kept[-1] == kept[KNOWN_LIMIT] == 1
+
     def test_judges_beyond_what_it_remembers_as_well(self, keys: Keys) -> None:
         """The verdicts are the same where none is remembered."""
         for number in range(KNOWN_LIMIT):

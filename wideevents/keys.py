@@ -13,6 +13,9 @@ KNOWN_LIMIT = 4_096
 
 KEY_LENGTH = 200
 
+UNKNOWN = ""
+"""Stands among the crossed names for all that are not remembered; no field is called so."""
+
 
 class Verdict(NamedTuple):
     """Say how a key is written."""
@@ -72,7 +75,7 @@ class Keys:
         if len(self._verdicts) < KNOWN_LIMIT:
             self._remember(key, verdict)
         else:
-            self.crossed.add(verdict.name)  # nobody knows what it crosses: part() must look
+            self.crossed.add(UNKNOWN)  # what is not remembered may cross anything: part() must look
         return verdict
 
     def _remember(self, key: str, verdict: Verdict) -> None:
