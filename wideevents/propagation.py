@@ -46,7 +46,7 @@ def _carrying_start(start: Run, variable: ContextVar[Any]) -> Run:
     @wraps(start)
     def carrying(thread: Thread) -> None:
         value = variable.get()
-        if value is None:
+        if value is None or not _originals:  # uninstalled, and still under somebody's wrapper
             start(thread)
             return
         own = thread.__dict__.get("run")
@@ -92,7 +92,7 @@ def _carrying_submit(submit: Run, variable: ContextVar[Any]) -> Run:
     @wraps(submit)
     def carrying(pool: ThreadPoolExecutor, function: Run, /, *arguments: Any, **named: Any) -> Any:
         value = variable.get()
-        if value is None:
+        if value is None or not _originals:
             return submit(pool, function, *arguments, **named)
 
         def carried() -> Any:
