@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wideevents import fields
-from wideevents.fields import FIELDS, NAMES, RESERVED, USER_FIELDS, Status, ancestors, reserved
+from wideevents.fields import FIELDS, NAMES, RESERVED, SHARED, USER_FIELDS, Status, ancestors, reserved
 
 
 class TestTable:
@@ -37,7 +37,12 @@ class TestTable:
 
     def test_shares_what_a_timer_of_the_users_writes(self) -> None:
         """`timer("db")` is how the fields of the database come about, so they are not reserved."""
-        assert {name for name in NAMES if name not in RESERVED} == {"db.count", "db.duration_ms"}
+        assert NAMES - RESERVED == SHARED.keys() == {"db.count", "db.duration_ms", "message"}
+
+    def test_leaves_the_message_of_an_event_to_the_user(self) -> None:
+        """It is ours on log lines only, as text: `add_field("message", ...)` is what many will write."""
+        assert not reserved("message")
+        assert {str, type(None)} == SHARED["message"]
 
     def test_does_not_change(self) -> None:
         """The table is what the line promises: nothing alters it while the process runs."""

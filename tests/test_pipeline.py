@@ -129,7 +129,7 @@ class TestFailingStage:
             pipeline(event())
 
         assert health.faults.counts() == {Fault.STAGE: 3}
-        assert told(caplog, "Failing failed, and the event went on without it", "RuntimeError", "a bug")
+        assert told(caplog, "Failing failed, and the line went on without it", "RuntimeError", "a bug")
         assert caplog.records[0].exc_info is not None
 
     def test_a_function_is_told_by_its_name(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -139,7 +139,7 @@ class TestFailingStage:
             raise KeyError("REGION")
 
         Pipeline((add_region,), ())(event())
-        assert told(caplog, "add_region failed, and the event went on without it", "KeyError", "REGION")
+        assert told(caplog, "add_region failed, and the line went on without it", "KeyError", "REGION")
 
     def test_an_essential_one_takes_the_line_with_it(self, caplog: pytest.LogCaptureFixture) -> None:
         """A line that is lost and counted is better than one that tells a secret."""

@@ -7,13 +7,15 @@ from _thread import RLock  # what threading.RLock() returns, without the call of
 from typing import TYPE_CHECKING, Any
 
 from wideevents import exceptions, health
-from wideevents.fields import SHARED, USER_FIELDS
+from wideevents.entries import Entry
 from wideevents.health import Fault
 from wideevents.levels import Level
 from wideevents.redaction import MARKER
-from wideevents.values import flatten, plain
+from wideevents.values import plain
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from wideevents.keys import Keys
 
 SMALL = 10**12
@@ -24,22 +26,20 @@ INT64 = 2**63 - 1
 LARGEST = sys.float_info.max
 LIST_LIMIT = 1_000
 
-NUMBERS = frozenset({int, float, type(None)})
-"""Kinds of values that a field of the type number takes; None takes it away."""
+SLOW_MS = 1_000.0
+"""Milliseconds from which work is slow, where its door does not say so."""
 
-NOTHING: dict[str, Any] = {}
-CLOSE = b"}\n"
+COUNTS = {Level.WARNING: "log.count.warning", Level.ERROR: "log.count.error"}
 
 
-class Event:
+class Event(Entry):
     """
     Gather the fields of one transaction; it is the canonical log line, and the span.
 
     There is one mutable object for each transaction, never re-bound, so that every thread and middleware sees the same.
-    `fields` takes what is added while the work runs, and is None once the event is sealed. From then on `record` is
-    what the stages see, and `line` what the sinks write; `static` is what every event of the process has, and `tail`
-    its end of the line, encoded once. `suspects` names the fields whose text nobody has looked at yet; a name goes
-    there before its value goes into `fields`, so that no racing write passes by the redaction.
+    `fields` takes what is added while the work runs, and is None once the event is sealed: from then on it is an
+    `Entry` for the stages and sinks. A name goes to `suspects` before its value goes into `fields`, so that no racing
+    write passes by the redaction. `flight` holds the log lines that are told only if it ends badly.
     """
 
     __slots__ = (
@@ -50,19 +50,15 @@ class Event:
         "clean",
         "ended",
         "fields",
+        "flight",
         "id",
         "keep",
         "keys",
-        "level",
-        "line",
         "outcome",
         "plain",
-        "record",
         "recorder",
+        "slow_ms",
         "started",
-        "static",
-        "suspects",
-        "tail",
         "trace_id",
     )
 
@@ -78,6 +74,8 @@ class Event:
         self.level = INFO
         self.outcome = "success"
         self.keep = False
+        self.slow_ms = SLOW_MS
+        self.flight: deque[str] | None = None
         self.started = started
         self.ended = 0
         self._spent: dict[str, int] | None = None
@@ -100,23 +98,17 @@ class Event:
         A mapping is flattened into dotted keys; None takes the field away; a secret is hidden by its key, and an
         integer that is a card number by its value; a name that is ours goes to `user_fields.<name>`.
         """
-        name, hidden = self._named(key, type(value))
-        if value is None or type(value) is bool:
-            self._store(name, value)
-        elif hidden:
-            self._store(name, MARKER)
-        elif type(value) is str:
-            self.suspects.add(name)
-            self._store(name, value)
-        else:
-            self._put_parts(name, value)
+        for name, part, suspect in self.keys.parts(key, value):
+            if suspect:
+                self.suspects.add(name)
+            self._store(name, part)
 
     def add(self, key: object, amount: object = 1) -> None:
         """Add *amount* to the number under *key*, exactly, from any number of threads."""
         if type(key) is str and key in self.plain:
             name, hidden = key, False
         else:
-            name, hidden = self._named(key)
+            name, hidden = self.keys.named(key)
         if hidden:
             self._store(name, MARKER)
             return
@@ -129,7 +121,7 @@ class Event:
 
     def append(self, key: object, value: object) -> None:
         """Let the list under *key* grow by *value*; a field that is no list yet becomes the first item of one."""
-        name, hidden = self._named(key, list)
+        name, hidden = self.keys.named(key, list)
         secret = hidden and value is not None and type(value) is not bool
         item = MARKER if secret else plain(value, self.keys.redaction.hides)
         self.suspects.add(name)
@@ -176,6 +168,20 @@ class Event:
         with self._lock:
             self.level = max(self.level, level)
 
+    def logged(self, level: Level, message: str, *, raises: bool) -> None:
+        """Count a log line of this event; the last error's message stays, and a line that *raises* raises the level."""
+        count = COUNTS.get(level)
+        if count is None:
+            return
+        with self._lock:
+            if self.fields is not None:
+                self.fields[count] = _sum(self.fields.get(count, 0), 1)
+                if level is Level.ERROR:
+                    self.suspects.add("log.last_error")
+                    self.fields["log.last_error"] = message
+                if raises:
+                    self.level = max(self.level, level)
+
     def seal(self) -> bool:
         """
         Detach the fields, and tell whether this was the call that did: it is true exactly once.
@@ -188,10 +194,7 @@ class Event:
             if fields is None:
                 return False
             self.fields = None
-            self.record = fields.copy()
-        self.static: dict[str, Any] = NOTHING
-        self.tail = CLOSE
-        self.line = b""
+            self.detach(fields.copy())
         if self.keys.crossed:
             self.suspects.update(self.keys.part(self.record))
         return True
@@ -200,6 +203,7 @@ class Event:
         """Let go of what was told, so that what a thread still holds is an empty shell."""
         self.record = {}
         self.line = b""
+        self.flight = None
         self._errors = ()
 
     def renew_lock(self) -> None:
@@ -224,24 +228,7 @@ class Event:
         return True
 
     def _plain_name(self, key: object) -> str:
-        return key if type(key) is str and key in self.plain else self._named(key)[0]
-
-    def _named(self, key: object, kind: type = int) -> tuple[str, bool]:
-        """Return what *key* is called in the line, for a value of *kind*, and whether its value is hidden."""
-        name, hidden, reserved = self.keys.judge(key)
-        if name in SHARED and kind not in NUMBERS:
-            name, reserved = USER_FIELDS + name, True
-        if reserved:
-            sentence = f"The field {name!r} is named so because wideevents writes the name without the prefix itself."
-            health.report(Fault.RESERVED, name, sentence)
-        return name, hidden
-
-    def _put_parts(self, name: str, value: object) -> None:
-        for key, part in flatten(name, value, self.keys.redaction.hides):
-            own, hidden = self._named(key, type(part))
-            secret = hidden and part is not None and type(part) is not bool
-            self.suspects.add(own)
-            self._store(own, MARKER if secret else part)
+        return key if type(key) is str and key in self.plain else self.keys.named(key)[0]
 
     def _store(self, name: str, value: object) -> None:
         fields = self.fields

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+NUMBERS = frozenset({int, float, type(None)})
+TEXTS = frozenset({str, type(None)})
+
 USER_FIELDS = "user_fields."
+MESSAGE = "message"
 
 
 class Status(StrEnum):
@@ -21,7 +25,8 @@ class Field:
     """
     Describe one default field.
 
-    *shared* fields are ours by name, but a user may write numbers to them too: they are what `timer("db")` writes.
+    *shared* fields are ours by name, but a user may write to them what is of their kind: numbers to what `timer("db")`
+    writes, text to an event's `message`.
     """
 
     name: str
@@ -63,6 +68,8 @@ FIELDS: tuple[Field, ...] = (
         error.link          where to read more
         sentry.event_id     the same error in Sentry
         sample.reason       why the line was kept
+        log.logger          the logger of a log line
+        log.last_error      the message of the last error that was logged
         flask.endpoint      the endpoint that answered
         flask.blueprint     its blueprint
         """,
@@ -87,6 +94,9 @@ FIELDS: tuple[Field, ...] = (
         exception.type                 the class of the exception
         exception.message              its message, redacted
         exception.stacktrace           its traceback
+        code.file.path                 where a line was logged
+        code.function.name             in which function
+        code.stacktrace                the stack that a log call asked for
         """,
     ),
     *_fields(
@@ -121,7 +131,14 @@ FIELDS: tuple[Field, ...] = (
         """,
         int,
     ),
-    *_fields(Status.STABLE, "http.response.status_code   the status", int),
+    *_fields(
+        Status.STABLE,
+        """
+        http.response.status_code   the status
+        code.line.number            the line that a log call stands in
+        """,
+        int,
+    ),
     *_fields(
         Status.DEVELOPMENT,
         """
@@ -144,17 +161,21 @@ FIELDS: tuple[Field, ...] = (
         Status.OWN,
         """
         log.lines       lines of this event: time level logger message
+        log.arguments   what the format string of a log call did not take
         event.trimmed   what was cut to keep the line within its size
         """,
         list,
     ),
+    *_fields(Status.OWN, f"{MESSAGE}   what a log line says, or, in an event, what the user does", shared=True),
     *_fields(Status.OWN, "db.count         calls of the database", int, shared=True),
     *_fields(Status.OWN, "db.duration_ms   time spent in it", float, shared=True),
 )
 
 NAMES = frozenset(field.name for field in FIELDS)
-SHARED = frozenset(field.name for field in FIELDS if field.shared)
-RESERVED = NAMES - SHARED
+SHARED = {field.name: TEXTS if field.type is str else NUMBERS for field in FIELDS if field.shared}
+"""Names that are ours and the user's, with the kinds of values that they take; None takes a field away."""
+
+RESERVED = NAMES - SHARED.keys()
 
 
 def ancestors(name: str) -> list[str]:

@@ -95,6 +95,7 @@ class Fault(StrEnum):
     BAD_VALUE = "fields.bad_value"
     STAGE = "stages.failed"
     SETTING = "settings.refused"
+    RECURSION = "lines.recursion"
     UNTOLD = "sentences.untold"
 
 

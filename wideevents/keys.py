@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from wideevents import fields
-from wideevents.redaction import Redaction
-from wideevents.values import text
+from wideevents import fields, health
+from wideevents.health import Fault
+from wideevents.redaction import MARKER, Redaction
+from wideevents.values import flatten, text
 
 KNOWN_LIMIT = 4_096
 """Keys remembered; an application that invents keys as it goes pays for its judgements, not with memory."""
@@ -50,6 +52,36 @@ class Keys:
         name = key if type(key) is str else text(key)
         verdict = self._verdicts.get(name)
         return verdict if verdict is not None else self._first_verdict(name)
+
+    def named(self, key: object, kind: type = int) -> tuple[str, bool]:
+        """Return what *key* is called in the line, for a value of *kind*, and whether its value is hidden."""
+        name, hidden, reserved = self.judge(key)
+        if name in fields.SHARED and kind not in fields.SHARED[name]:
+            name, reserved = fields.USER_FIELDS + name, True
+        if reserved:
+            sentence = f"The field {name!r} is named so because wideevents writes the name without the prefix itself."
+            health.report(Fault.RESERVED, name, sentence)
+        return name, hidden
+
+    def parts(self, key: object, value: object) -> Iterator[tuple[str, Any, bool]]:
+        """
+        Yield the fields that *value* gives under *key*: name, plain value, and whether the value must be looked at.
+
+        A mapping is flattened into dotted keys; a secret is hidden by its key; a name that is ours goes to
+        `user_fields.<name>`.
+        """
+        name, hidden = self.named(key, type(value))
+        if value is None or type(value) is bool:
+            yield name, value, False
+        elif hidden:
+            yield name, MARKER, False
+        elif type(value) is str:
+            yield name, value, True
+        else:
+            for branch, part in flatten(name, value, self.redaction.hides):
+                own, hidden = self.named(branch, type(part))
+                secret = hidden and part is not None and type(part) is not bool
+                yield own, MARKER if secret else part, True
 
     def part(self, record: dict[str, object]) -> list[str]:
         """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Generic, Protocol, TypeAlias
 
 from wideevents import health
+from wideevents.entries import E, Entry
 from wideevents.events import Event
 from wideevents.health import Fault
 from wideevents.values import guarded
@@ -17,14 +18,14 @@ Stage: TypeAlias = Callable[[Event], Event | None]
 class Sink(Protocol):
     """Take what the stages let through."""
 
-    def write(self, event: Event) -> object:
-        """Write `event.line`: one whole line of JSON, in bytes, that ends in a newline."""
+    def write(self, entry: Entry, /) -> object:
+        """Write `entry.line`, of an event or of a log call: one line of JSON, in bytes, that ends in a newline."""
 
     def close(self) -> object:
         """Let go of what is held."""
 
 
-class Pipeline:
+class Pipeline(Generic[E]):
     """
     Hold the stages in their order, which is the whole configuration, and the sinks.
 
@@ -33,29 +34,29 @@ class Pipeline:
 
     __slots__ = ("sinks", "stages")
 
-    def __init__(self, stages: tuple[Stage, ...], sinks: tuple[Sink, ...]) -> None:
+    def __init__(self, stages: tuple[Callable[[E], E | None], ...], sinks: tuple[Sink, ...]) -> None:
         self.stages = stages
         self.sinks = sinks
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, entry: E) -> None:
         """
-        Send *event*.
+        Send *entry*.
 
-        A stage that fails is left out for this event. One that is `essential` (redact, encode) takes the line with
+        A stage that fails is left out for this entry. One that is `essential` (redact, encode) takes the line with
         it: a line that is lost and counted is better than one that tells a secret.
         """
         for stage in self.stages:
             try:
-                passed = stage(event)
+                passed = stage(entry)
             except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
-                passed = _without(stage, event, error)
+                passed = _without(stage, entry, error)
             if passed is None:
-                health.give_back(event.record)
+                health.give_back(entry.record)
                 return
-            event = passed
-        told = [self._attempt(sink, sink.write, event) for sink in self.sinks]
+            entry = passed
+        told = [self._attempt(sink, sink.write, entry) for sink in self.sinks]
         if True not in told:
-            health.give_back(event.record)
+            health.give_back(entry.record)
 
     def close(self) -> None:
         """Close the sinks."""
@@ -71,13 +72,13 @@ class Pipeline:
         return True
 
 
-def _without(stage: Stage, event: Event, error: Exception) -> Event | None:
-    """Return the event if it can go on without the stage that failed."""
+def _without(stage: object, entry: E, error: Exception) -> E | None:
+    """Return the entry if it can go on without the stage that failed."""
     if getattr(stage, "essential", False):
         _tell(Fault.LOST, stage, "the line is lost", error)
         return None
-    _tell(Fault.STAGE, stage, "the event went on without it", error)
-    return event
+    _tell(Fault.STAGE, stage, "the line went on without it", error)
+    return entry
 
 
 def _tell(fault: Fault, step: object, outcome: str, error: Exception) -> None:

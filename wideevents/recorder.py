@@ -52,7 +52,7 @@ class Recorder:
     *in_progress* maps the id of every open event to it: their number is a field, and tests look for leaks in it.
     """
 
-    pipeline: Pipeline
+    pipeline: Pipeline[Event]
     keys: Keys
     clock: Clock = field(default_factory=Clock)
     ids: Ids = field(default_factory=Ids)

@@ -41,9 +41,15 @@ class WideEvents:
             raise AssertionError(f"expected one event{asked}, found {len(found)}; {self._shown()}")
         return found[0]
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The log lines, as dictionaries of what would have been written, in the order in which they were logged."""
+        return self._sink.logged
+
     def clear(self) -> None:
-        """Forget the events so far."""
+        """Forget the events and the log lines so far."""
         self._sink.lines.clear()
+        self._sink.log_lines.clear()
 
     @property
     def in_progress(self) -> list[str]:

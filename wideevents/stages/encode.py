@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from wideevents.entries import E
 from wideevents.errors import ConfigurationError
-from wideevents.events import Event
 from wideevents.fields import NAMES
 from wideevents.serialize import encode
 
-STACK = "exception.stacktrace"
+STACKS = ("exception.stacktrace", "code.stacktrace")
+"""What is kept of a stack, if it must be cut, is its end."""
+
 LINES = "log.lines"
 CUT = "..."
 LONG = 40
@@ -51,7 +53,7 @@ class Encode:
         # A line that is shorter than the longest value that is allowed holds none that is too long.
         self._careful = min(limits.max_bytes, limits.max_value_length)
 
-    def __call__(self, event: Event) -> Event:
+    def __call__(self, event: E) -> E:
         """Encode the event; one that is too long, or that needs care, the careful way."""
         record = event.record
         event.line = line = encode(record)[:-1] + event.tail
@@ -94,7 +96,7 @@ class _Trimmer:
     def _cap_values(self) -> None:
         cap = self.limits.max_value_length
         for name, value in list(self.record.items()):
-            if name in {STACK, LINES}:
+            if name in {*STACKS, LINES}:
                 continue
             if type(value) is str and len(value) > cap:
                 self._set(name, value[: cap - len(CUT)] + CUT)
@@ -106,7 +108,7 @@ class _Trimmer:
             self._drop(name)
 
     def _fit(self) -> None:
-        for name in (LINES, STACK):
+        for name in (LINES, *STACKS):
             if name in self.record:
                 self._shrink(name)
         for name in reversed(self._users()):
@@ -140,7 +142,7 @@ class _Trimmer:
         if type(value) is list:
             self._set(name, _shortened_list(value, room))
         else:
-            self._set(name, _shortened(value, room, keep_end=name == STACK))
+            self._set(name, _shortened(value, room, keep_end=name in STACKS))
 
     def _set(self, name: str, value: Any) -> None:
         size = _size(name, value)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from wideevents import resource
-from wideevents.events import Event
+from wideevents.entries import E
 from wideevents.forks import renew_in_child
 from wideevents.health import take_unreported, unreported
 from wideevents.serialize import encode
@@ -29,7 +29,7 @@ class Enrich:
         self._identify(_imported)
         renew_in_child(self)
 
-    def __call__(self, event: Event) -> Event:
+    def __call__(self, event: E) -> E:
         """Add the fields."""
         event.static, event.tail = self._process
         record = event.record

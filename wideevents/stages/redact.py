@@ -6,12 +6,13 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
-from wideevents.events import SMALL, Event
+from wideevents.entries import E
+from wideevents.events import SMALL
 from wideevents.keys import Keys
 from wideevents.redaction import MARKER
 from wideevents.values import LARGEST, SMALLEST, plain
 
-STACK = "exception.stacktrace"
+STACKS = ("exception.stacktrace", "code.stacktrace")
 
 CLEAN_LIMIT = 2_048
 CLEAN_LENGTH = 256
@@ -39,12 +40,12 @@ class Redact:
         self._longest = longest
         self._thorough = thorough
 
-    def __call__(self, event: Event) -> Event:
+    def __call__(self, event: E) -> E:
         """Redact every text of the record, in place."""
         record, clean = event.record, self._clean
         for name in record if self._thorough else event.suspects & record.keys():
             value = record[name]
-            if name == STACK and type(value) is str:  # what is kept of it, if it must be cut, is its end
+            if name in STACKS and type(value) is str:  # what is kept of it, if it must be cut, is its end
                 value = value[-self._longest :]
             if self._thorough and type(value) in {list, dict}:
                 value = plain(value, self._redaction.hides)  # a stage's own may be endless

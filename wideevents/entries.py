@@ -1,0 +1,40 @@
+"""Hold what is about to be written: a record of fields, and the line that is made of it."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from wideevents.levels import Level
+
+NOTHING: dict[str, Any] = {}
+CLOSE = b"}\n"
+
+
+class Entry:
+    """
+    Hand a record from stage to stage, and its line to the sinks: that of an event, or of a log call.
+
+    `record` is what the stages see and change. `static` is what every entry of the process has, and `tail` its end of
+    the line, encoded once. `suspects` names the fields whose text nobody has looked at yet: they are redacted. `line`
+    is the encoded whole, which ends in a newline.
+    """
+
+    __slots__ = ("level", "line", "record", "static", "suspects", "tail")
+
+    level: Level
+    record: dict[str, Any]
+    suspects: set[str]
+    static: dict[str, Any]
+    tail: bytes
+    line: bytes
+
+    def detach(self, record: dict[str, Any]) -> None:
+        """Take what the stages shall see; nothing is encoded yet."""
+        self.record = record
+        self.static = NOTHING
+        self.tail = CLOSE
+        self.line = b""
+
+
+E = TypeVar("E", bound=Entry)
+"""What a stage is given, and gives back."""
