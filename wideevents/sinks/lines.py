@@ -8,11 +8,13 @@ import stat
 import sys
 import time
 import weakref
-from threading import Lock
+from collections import deque
+from threading import RLock
 
+from wideevents.entries import Entry
 from wideevents.errors import ConfigurationError
-from wideevents.events import Event
 from wideevents.forks import renew_in_child
+from wideevents.health import Fault, report
 
 if sys.platform != "win32":
     import fcntl
@@ -58,7 +60,9 @@ class LinesSink:
 
     def renew(self) -> None:
         """Make the lock anew: in a forked child it may be held by a thread that is not there."""
-        self._lock = Lock()
+        self._lock = RLock()
+        self._busy = False
+        self._waiting: deque[bytes] = deque()
 
     def close(self) -> None:
         """
@@ -68,14 +72,14 @@ class LinesSink:
         request that began before a new `configure()` is still written.
         """
 
-    def write(self, event: Event) -> None:
+    def write(self, entry: Entry) -> None:
         """
         Write the line; raise `OSError` where it could not be written whole.
 
         It waits for other writers and for a slow reader as long as `PATIENCE` in all. On a descriptor that blocks, only
         a line beyond `PIPE_BUF` can wait longer, once a part of it is out.
         """
-        line = event.line
+        line = entry.line
         if self._is_file and not self._torn:
             written = os.write(self._descriptor, line)
             if written < len(line):
@@ -87,18 +91,42 @@ class LinesSink:
             self._write(line, time.monotonic() + PATIENCE)
 
     def _write_in_turn(self, line: bytes, deadline: float) -> None:
-        """Write while the pipe is held against the threads of this process, and against other processes."""
+        """
+        Write while the pipe is held against the threads of this process, and against other processes.
+
+        A signal handler may log while this thread is in here: its line must not stand in the middle of another, and
+        cannot wait for its own thread, so that the write that it interrupted takes it along.
+        """
         if not self._lock.acquire(timeout=PATIENCE):
             raise TimeoutError(f"another thread held the pipe for {PATIENCE * 1000:.0f} ms")
         try:
-            locked = self._lock_out_processes(deadline)
+            if self._busy:
+                self._waiting.append(line)
+                return
+            self._busy = True
             try:
-                self._write(line, deadline)
+                self._write_locked(line, deadline)
             finally:
-                if locked:
-                    fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+                self._busy = False
         finally:
             self._lock.release()
+            while self._waiting and not self._busy:
+                self._write_late(self._waiting.popleft())
+
+    def _write_late(self, line: bytes) -> None:
+        """Write the line of a signal handler, which has gone on meanwhile, and can be told nothing any more."""
+        try:
+            self._write_in_turn(line, time.monotonic() + PATIENCE)
+        except OSError as error:
+            report(Fault.LOST, "LinesSink", f"A signal handler's line is lost: {error}")
+
+    def _write_locked(self, line: bytes, deadline: float) -> None:
+        locked = self._lock_out_processes(deadline)
+        try:
+            self._write(line, deadline)
+        finally:
+            if locked:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def _write(self, line: bytes, deadline: float) -> None:
         if self._torn:
