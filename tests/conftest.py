@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import os
 import select
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,6 +118,12 @@ def state() -> dict[str, object]:
     return {
         "the event in progress": context.variable.get(),
         "the recorder": config.recorder(),
+        "the way of log lines": config.logs(),
+        "the handlers of the root logger": list(logging.getLogger().handlers),
+        "the level of the root logger": logging.getLogger().level,
+        "Logger.makeRecord": logging.Logger.makeRecord,
+        "the hooks of what nobody caught": (sys.excepthook, threading.excepthook, sys.unraisablehook),
+        "what shows warnings": warnings.showwarning,
         "the events open": dict(config.recorder().in_progress),
         "Thread.start": layers(Thread.start),
         "ThreadPoolExecutor.submit": layers(ThreadPoolExecutor.submit),
@@ -137,7 +145,7 @@ def _configured_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ENVIRONMENT:
             patch.delenv(name, raising=False)
-        wideevents.configure(service="tests", output=MemorySink())
+        wideevents.configure(service="tests", output=MemorySink(), logging=False)
         yield
         propagation.uninstall()
 
@@ -147,10 +155,10 @@ def _leaves_nothing_behind(_configured_process: None) -> Iterator[None]:
     """Fail a test that leaves an event open, or the process configured differently; begin with no faults counted."""
     health.forget()
     before = state()
-    yield
-    after = state()
+    with config.kept():
+        yield
+        after = state()
     context.variable.set(None)
-    config.use(before["the recorder"])  # type: ignore[arg-type]
     config.recorder().in_progress.clear()
     propagation.install(context.variable)
     left = {name: value for name, value in after.items() if value is not before[name] and value != before[name]}
@@ -160,9 +168,8 @@ def _leaves_nothing_behind(_configured_process: None) -> Iterator[None]:
 @pytest.fixture
 def reconfigurable() -> Iterator[None]:
     """Let a test call `configure()` as it likes; what was configured before serves again afterwards."""
-    before = config.recorder()
-    yield
-    config.use(before)
+    with config.kept():
+        yield
     propagation.install(context.variable)
 
 
@@ -181,14 +188,13 @@ def written() -> Written:
 @pytest.fixture
 def recorder(clock: FakeClock, written: Written) -> Iterator[Recorder]:
     """Configure the process anew for one test, with a clock that stands still, and known ids."""
-    before = config.recorder()
-    wideevents.configure(service="tests", output=written.sink)
-    configured = config.recorder()
-    made = Recorder(configured.pipeline, configured.keys, Clock(clock.now, clock.monotonic), FixedIds())
-    config.use(made)
-    yield made
-    assert made.in_progress == {}, f"left open: {made.in_progress}"
-    config.use(before)
+    with config.kept():
+        wideevents.configure(service="tests", output=written.sink, logging=False)
+        configured = config.recorder()
+        made = Recorder(configured.pipeline, configured.keys, Clock(clock.now, clock.monotonic), FixedIds())
+        config.use(made, config.logs())
+        yield made
+        assert made.in_progress == {}, f"left open: {made.in_progress}"
 
 
 @pytest.fixture

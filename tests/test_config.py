@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import pty
 import subprocess
 import sys
 import textwrap
@@ -29,7 +31,7 @@ from wideevents.sinks.lines import LinesSink
 from wideevents.sinks.memory import MemorySink
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.dBjftJeZ4CVPmB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-OUTPUTS = '"auto", "json", a path, a sink with write(event) and close(), or several of them'
+OUTPUTS = '"auto", "json", "console", a path, a sink with write(entry) and close(), or several of them'
 
 pytestmark = pytest.mark.usefixtures("reconfigurable")
 
@@ -67,6 +69,25 @@ def run(code: str, *arguments: str, environment: dict[str, str] | None = None) -
         timeout=60,
         check=False,
     )
+
+
+def on_terminal(code: str) -> bytes:
+    """Run *code* in a Python of its own, on a terminal, and return what it shows."""
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=slave,
+        stderr=slave,
+        env={"PYTHONPATH": os.getcwd(), "PATH": os.environ["PATH"], "TERM": "xterm"},
+    ) as process:
+        os.close(slave)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: the terminal is closed
+            while chunk := os.read(master, 65_536):
+                shown += chunk
+    os.close(master)
+    assert process.returncode == 0, shown
+    return shown
 
 
 class TestWhatRuns:
@@ -286,13 +307,34 @@ class TestOutput:
             assert "of an open file give the path" in refused(output=stdout)
         assert "of an open file give the path" in refused(output=io.StringIO())
 
-    def test_the_console_is_no_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The name is taken: it must not make a file that is called so."""
+    def test_the_console_is_no_file(
+        self, reconfigurable: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """It shows on standard output, for people, what happened."""
         monkeypatch.chdir(tmp_path)
-        with pytest.raises(ConfigurationError, match="output='console' cannot be used"):
-            wideevents.configure(output="console")
+        wideevents.configure(output="console", logging=False)
+        with wideevents.event("job"):
+            wideevents.add_field("user.id", 42)
 
         assert list(tmp_path.iterdir()) == []
+        assert "job" in (shown := capsys.readouterr().out)
+        assert not shown.startswith("{")
+
+    def test_a_console_without_its_packages_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The sentence names the extra that brings them."""
+        monkeypatch.setitem(sys.modules, "wideevents.sinks.console", None)
+        with pytest.raises(ConfigurationError):
+            wideevents.configure(output="console", logging=False)
+
+    @pytest.mark.parametrize("packages", ["there", "missing"])
+    def test_a_terminal_shows_the_console_if_it_can(self, packages: str) -> None:
+        """Where the packages of the console are missing, lines are JSON there, too, and why is told."""
+        code = "import sys\n"
+        code += "sys.modules['rich'] = None\n" if packages == "missing" else ""
+        shown = on_terminal(code + "import wideevents\nwith wideevents.event('job'): pass")
+
+        assert (b'{"timestamp"' in shown) == (packages == "missing")
+        assert (b"wideevents[console]" in shown) == (packages == "missing")
 
     def test_a_named_pipe_that_nobody_reads_is_refused(self, tmp_path: Path) -> None:
         """It would make the start of the service wait for ever."""
@@ -448,7 +490,7 @@ class TestWithoutConfiguration:
 
     def test_they_are_made_once_also_by_threads(self) -> None:
         """Whoever needs them first makes them; all get the same."""
-        config.use(None)  # type: ignore[arg-type]
+        config.use(None, None)  # type: ignore[arg-type]
         made = at_once(*[config.recorder] * 8)
 
         assert made.count(config.recorder()) == len(made)
@@ -458,7 +500,7 @@ class TestWithoutConfiguration:
     ) -> None:
         """The defaults serve instead, without what is wrong."""
         monkeypatch.setenv("LOG_LEVEL", "verbose")
-        config.use(None)  # type: ignore[arg-type]
+        config.use(None, None)  # type: ignore[arg-type]
         with wideevents.event("job"):
             pass
 
@@ -509,7 +551,7 @@ class TestAtExit:
         for sink in (first, last):
             wideevents.configure(output=sink)
         config._close()
-        config.use(None)  # type: ignore[arg-type]
+        config.use(None, None)  # type: ignore[arg-type]
         config._close()
 
         assert (first.closed, last.closed) == (0, 1)

@@ -43,13 +43,10 @@ SOME = settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @contextmanager
 def configured(max_bytes: int, **named: Any) -> Iterator[MemorySink]:
     """Configure the process as its user would, with a sink in memory; what was configured before serves again later."""
-    before = config.recorder()
     sink = MemorySink()
-    wideevents.configure(output=sink, limits=wideevents.Limits(max_bytes=max_bytes), **named)
-    try:
+    with config.kept():
+        wideevents.configure(output=sink, limits=wideevents.Limits(max_bytes=max_bytes), logging=False, **named)
         yield sink
-    finally:
-        config.use(before)
 
 
 def lines_of(work: Callable[[], object], max_bytes: int, **named: Any) -> list[dict[str, Any]]:

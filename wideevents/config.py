@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock, RLock
 from typing import Any, TypeAlias, TypeVar
@@ -15,6 +17,9 @@ from wideevents.errors import ConfigurationError
 from wideevents.health import Fault, report
 from wideevents.keys import Keys
 from wideevents.levels import Level
+from wideevents.logs.lines import Loggers, Logs
+from wideevents.logs.root import Takeover
+from wideevents.logs.stdlib import Handler
 from wideevents.pipeline import Pipeline, Sink, Stage
 from wideevents.recorder import Recorder
 from wideevents.redaction import Redaction
@@ -22,26 +27,28 @@ from wideevents.sinks.lines import STDOUT, LinesSink
 from wideevents.stages.count import Count
 from wideevents.stages.encode import Encode, Limits
 from wideevents.stages.enrich import Enrich
+from wideevents.stages.flight import attach_lines
 from wideevents.stages.gate import Gate
 from wideevents.stages.redact import Redact
 
 S = TypeVar("S", Redaction, Limits)
 Target: TypeAlias = "str | os.PathLike[str] | Sink"
 
-STANDARD_OUTPUT = frozenset({"auto", "json"})
-CONSOLE = "console"
-"""The name of an output to come: refused, lest it make a file."""
+AUTO, JSON, CONSOLE = "auto", "json", "console"
+CONSOLE_SINK = "wideevents.sinks.console:ConsoleSink"
 
-OUTPUTS = '"auto", "json", a path, a sink with write(event) and close(), or several of them'
+OUTPUTS = '"auto", "json", "console", a path, a sink with write(entry) and close(), or several of them'
 
 
 class _Process:
-    """The one recorder of the process."""
+    """The one recorder of the process, the way of its log lines, and what it has done to the logging module."""
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.building = RLock()
         self.recorder: Recorder | None = None
+        self.logs: Logs | None = None
+        self.takeover: Takeover | None = None
         self.diverted: tuple[Sink, ...] = ()
         self.used: list[Recorder] = []
 
@@ -57,6 +64,9 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     owner: str | None = None,
     output: Target | Iterable[Target] | None = None,
     level: Level | str | int | None = None,
+    logging: bool = True,
+    debug_lines: Collection[str] = (),
+    raising_loggers: Collection[str] | None = None,
     threads: bool = True,
     redact: Redaction | None = None,
     limits: Limits | None = None,
@@ -70,9 +80,14 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
 
     - *service*, *version*, *environment*, *owner*: what runs, where, and whose it is. Else `OTEL_SERVICE_NAME` and
       `OTEL_RESOURCE_ATTRIBUTES`.
-    - *output*: "auto" and "json" are lines on standard output; a path is a file to append to; a `Sink`; or several of
-      these. Else `WIDEEVENTS_OUTPUT`, else "auto".
-    - *level*: events below it are dropped. Else `LOG_LEVEL`, else info.
+    - *output*: "json" is lines on standard output, "console" the same for people, "auto" the console on a terminal,
+      else JSON; a path is a file to append to; a `Sink`; or several of these. Else `WIDEEVENTS_OUTPUT`, else "auto".
+    - *level*: events and log lines below it are dropped. Else `LOG_LEVEL`, else info.
+    - *logging*: whether the root logger, warnings and uncaught exceptions write their lines there, too.
+    - *debug_lines*: loggers, by name, whose lines below *level* are kept with the event in progress, and told in
+      `log.lines` if it ends in an error, is slow, or asked to be kept.
+    - *raising_loggers*: the loggers whose warnings and errors raise the level of the event in progress; by default all
+      but "py.warnings" and "wideevents".
     - *threads*: whether threads and thread pools that a request starts write into its event.
     - *redact*, *limits*: what is hidden, and how long a line may be.
     - *stages*: your own, run on every event that passed the gate, before it is redacted and encoded.
@@ -81,36 +96,38 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     """
     redact, limits = _of(Redaction, redact, "redact"), _of(Limits, limits, "limits")
     _check_texts(service=service, version=version, environment=environment, owner=owner)
-    if type(threads) is not bool:
-        raise ConfigurationError.of("threads", threads, "True or False")
+    _check_switches(threads=threads, logging=logging)
+    loggers = Loggers.of(_level(level), raising_loggers, debug_lines)
     described = {
         "service.name": service,
         "service.version": version,
         "deployment.environment.name": environment,
         "owner.team": owner,
     }
-    keys, own = Keys(redact), _functions(stages)
-    pipeline = Pipeline(
-        stages=(
-            Count(),
-            Gate(_level(level)),
-            Enrich(resource.describe(described, os.environ)),
-            *own,
-            Redact(keys, limits.max_bytes, thorough=bool(own)),
-            Encode(limits, thorough=bool(own)),
-        ),
-        sinks=_sinks(output, limits.max_bytes),
-    )
+    enrich = Enrich(resource.describe(described, os.environ))
+    keys, own, sinks = Keys(redact), _functions(stages), _sinks(output, limits.max_bytes)
+    encode = (Redact(keys, limits.max_bytes, thorough=bool(own)), Encode(limits, thorough=bool(own)))
+    gates: tuple[Stage, ...] = (Count(), Gate(loggers.level), *((attach_lines,) if loggers.debug else ()))
     if threads:
         propagation.install(context.variable)
     else:
         propagation.uninstall()
-    use(Recorder(pipeline, keys))
+    # A log call's line takes the same way; but what is counted, and shaped by the user, are events.
+    use(
+        Recorder(Pipeline((*gates, enrich, *own, *encode), sinks), keys),
+        Logs(Pipeline((enrich, *encode), sinks), keys, loggers),
+    )
+    _take_over(Takeover(Handler(logs=logs), loggers) if logging else None)
 
 
 def recorder() -> Recorder:
     """Return the recorder that is configured now; the default one, where none is yet."""
-    return _process.recorder or _default()
+    return _process.recorder or _default()[0]
+
+
+def logs() -> Logs:
+    """Return the way of log lines that is configured now; the default one, where none is yet."""
+    return _process.logs or _default()[1]
 
 
 def prepare() -> None:
@@ -120,10 +137,10 @@ def prepare() -> None:
             configure()
 
 
-def use(recorder: Recorder) -> None:
-    """Make *recorder* the one of the process."""
+def use(recorder: Recorder, logs: Logs) -> None:
+    """Make *recorder* and *logs* those of the process."""
     with _process.lock:
-        _process.recorder = recorder
+        _process.recorder, _process.logs = recorder, logs
         if _process.diverted:
             _process.used.append(recorder)
 
@@ -134,26 +151,57 @@ def diverted(sink: Sink) -> Iterator[list[Recorder]]:
     Send all events to *sink* instead, for a test; also those of a `configure` that the test itself runs.
 
     Gives the recorders used meanwhile; the first has the stages of the one that is configured. At the end all is as
-    it was.
+    it was, the logging module included.
     """
-    before, diverted, used = recorder(), _process.diverted, _process.used
+    before, lines, diverted, used = recorder(), logs(), _process.diverted, _process.used
     _process.diverted, _process.used = (sink,), []
-    use(Recorder(Pipeline(before.pipeline.stages, (sink,)), before.keys, before.clock, before.ids))
+    with kept():
+        use(
+            Recorder(Pipeline(before.pipeline.stages, (sink,)), before.keys, before.clock, before.ids),
+            Logs(Pipeline(lines.pipeline.stages, (sink,)), lines.keys, lines.loggers),
+        )
+        try:
+            yield _process.used
+        finally:
+            _process.diverted, _process.used = diverted, used
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Put back what is configured now when the block ends: the recorder, the way of log lines, the logging module."""
+    recorder, logs, takeover = _process.recorder, _process.logs, _process.takeover
     try:
-        yield _process.used
+        yield
     finally:
-        _process.diverted, _process.used = diverted, used
-        _process.recorder = before
+        _process.recorder, _process.logs = recorder, logs
+        if _process.takeover is not takeover:
+            _take_over(takeover)
 
 
-def _default() -> Recorder:
-    """Configure with the defaults in the middle of the work, which a wrong environment must not break."""
-    try:
-        prepare()
-    except ConfigurationError as refused:
-        report(Fault.SETTING, "environment", f"{refused} It is left out.")
-        configure(output="auto", level=Level.INFO)
-    return recorder()
+def _default() -> tuple[Recorder, Logs]:
+    """
+    Configure with the defaults in the middle of the work, which a wrong environment must not break.
+
+    The logging module is left alone: a library that makes an event of its own does not own the process.
+    """
+    with _process.building:
+        if _process.recorder is None:
+            try:
+                configure(logging=False)
+            except ConfigurationError as refused:
+                report(Fault.SETTING, "environment", f"{refused} It is left out.")
+                configure(output="auto", level=Level.INFO, logging=False)
+    return recorder(), logs()
+
+
+def _take_over(takeover: Takeover | None) -> None:
+    """Set up the logging module anew, or undo what was done to it."""
+    with _process.building:
+        if _process.takeover is not None:
+            _process.takeover.undo()
+        _process.takeover = takeover
+        if takeover is not None:
+            takeover.install()
 
 
 def _close() -> None:
@@ -179,6 +227,12 @@ def _check_texts(**texts: object) -> None:
             raise ConfigurationError.of(name, text, "text that is not empty")
 
 
+def _check_switches(**switches: object) -> None:
+    for name, switch in switches.items():
+        if type(switch) is not bool:
+            raise ConfigurationError.of(name, switch, "True or False")
+
+
 def _level(given: Level | str | int | None) -> Level:
     if given is not None:
         return Level.parse(given)
@@ -201,7 +255,7 @@ def _sinks(output: Target | Iterable[Target] | None, longest: int) -> tuple[Sink
     several = isinstance(output, Iterable) and not isinstance(output, str | bytes | Mapping | io.IOBase)
     targets: tuple[Any, ...] = tuple(output) if several and not _is_sink(output) else (output,)  # type: ignore[arg-type]
     for target in targets or (output,):
-        named = isinstance(target, str) and target not in {"", CONSOLE}
+        named = isinstance(target, str) and target
         if not (named or isinstance(target, os.PathLike) or _is_sink(target)):
             hint = "; of an open file give the path" if isinstance(target, io.IOBase) else ""
             raise ConfigurationError.of("output", target, OUTPUTS + hint)
@@ -214,9 +268,29 @@ def _is_sink(target: object) -> bool:
 
 
 def _sink(target: Any, longest: int) -> Sink:
-    if isinstance(target, str) and target in STANDARD_OUTPUT:
+    if target == CONSOLE or (target == AUTO and sys.stdout is not None and sys.stdout.isatty()):
+        return _console(required=target == CONSOLE) or LinesSink(STDOUT, longest=longest)
+    if isinstance(target, str) and target in {AUTO, JSON}:
         return LinesSink(STDOUT, longest=longest)
     if isinstance(target, str | os.PathLike):
         return LinesSink.open(target, longest=longest)
     sink: Sink = target
     return sink
+
+
+def _console(*, required: bool) -> Sink | None:
+    """Return the console; where its packages are missing it is refused, or, if nobody asked for it, done without."""
+    try:
+        sink: Sink = _load(CONSOLE_SINK)()
+    except ImportError as missing:
+        if required:
+            raise ConfigurationError(str(missing)) from missing
+        report(Fault.SETTING, CONSOLE, f"{missing} Until then lines on the terminal are JSON.")
+        return None
+    return sink
+
+
+def _load(path: str) -> Any:
+    """Import what stands at *path*, "module:name": what a process may not need is not imported with the face."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -30,7 +30,7 @@ from werkzeug.serving import make_server
 
 import wideevents
 from tests.integrations import doors
-from tests.strict import parse_line
+from tests.strict import parse_line, parse_log_line
 from wideevents import config
 
 T = TypeVar("T")
@@ -237,6 +237,11 @@ class Lines:
         return [parse_line(line) for line in self.raw]
 
     @property
+    def logged(self) -> list[dict[str, Any]]:
+        """All lines of log calls so far."""
+        return [parse_log_line(line) for line in self.raw if b'"event.kind":' not in line]
+
+    @property
     def one(self) -> dict[str, Any]:
         """The only line so far."""
         (line,) = self.all
@@ -246,12 +251,10 @@ class Lines:
 @contextmanager
 def lines_caught(**settings: Any) -> Iterator[Lines]:
     """Configure the process to write its lines here, and to do what it did before afterwards."""
-    before, lines = config.recorder(), Lines()
-    wideevents.configure(service="contract", output=lines, **settings)
-    try:
+    lines = Lines()
+    with config.kept():
+        wideevents.configure(service="contract", output=lines, logging=False, **settings)
         yield lines
-    finally:
-        config.use(before)
 
 
 def environ(ask: Ask, **more: str) -> dict[str, str]:

@@ -29,12 +29,10 @@ def sealed(record: dict[Any, Any] | None = None, *, level: Level = Level.INFO, k
 @contextmanager
 def configured(**settings: Any) -> Iterator[MemorySink]:
     """Configure the process for the block; gives the sink."""
-    before, sink = config.recorder(), MemorySink()
-    wideevents.configure(output=sink, **settings)
-    try:
+    sink = MemorySink()
+    with config.kept():
+        wideevents.configure(output=sink, logging=False, **settings)
         yield sink
-    finally:
-        config.use(before)
 
 
 def line_with(record: dict[Any, Any], **settings: Any) -> bytes:

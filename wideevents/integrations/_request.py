@@ -124,6 +124,7 @@ class Request:
         else:
             event = recorder.open(head.method, "request", trace_id=trace.trace_id, parent_id=trace.parent_id)
         self.event = event
+        event.slow_ms = door.slow_ms
         self.id = (head.request_id and _checked(head.request_id, event.keys.redaction)) or recorder.ids.trace_id()
         self.status = 0
         self.route: str | None = None

@@ -1,0 +1,1 @@
+"""Log lines: how one is made, and its way into the event in progress."""

@@ -1,0 +1,112 @@
+"""Set up the logging module, and undo it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from wideevents.fields import USER_FIELDS
+from wideevents.levels import Level
+from wideevents.logs.hooks import Hooks
+from wideevents.logs.lines import Loggers
+from wideevents.logs.stdlib import Handler
+
+FORBIDDEN = frozenset({"message", "asctime"})
+"""What the logging module takes from no `extra`, beside what every record has."""
+
+
+class Takeover:
+    """
+    Make one handler of ours the one way out of the root logger.
+
+    Only handlers that write to the console are replaced: the test runner's stay, and those of a file or a service.
+    """
+
+    def __init__(self, handler: Handler, loggers: Loggers) -> None:
+        self._handler = handler
+        self._loggers = loggers
+        self._hooks = Hooks()
+        self._before: list[logging.Handler] = []
+        self._levels: dict[str, tuple[int, int]] = {}
+        self._record_maker: Any = None
+
+    def install(self) -> None:
+        """Take over; also again, after it was undone."""
+        root = logging.getLogger()
+        self._levels.clear()
+        self._before = root.handlers[:]
+        # The first of them: what another handler raises must not keep the line from being written.
+        root.handlers[:] = [self._handler, *(each for each in self._before if not writes_to_console(each))]
+        self._set_level("", self._loggers.level)
+        for name in self._loggers.debug:
+            self._set_level(name, Level.DEBUG)
+        self._hooks.install()
+        self._record_maker = logging.Logger.makeRecord
+        logging.Logger.makeRecord = _taking_any_extra(self._record_maker)  # type: ignore[method-assign]
+
+    def undo(self) -> None:
+        """Give back what was taken; what somebody has changed since is theirs."""
+        root = logging.getLogger()
+        now = [each for each in root.handlers if each is not self._handler]
+        if len(now) < len(root.handlers):  # else somebody has set up the root logger anew
+            replaced = [each for each in self._before if each in now or writes_to_console(each)]
+            root.handlers[:] = [*replaced, *(each for each in now if each not in replaced)]
+        for name, (before, ours) in self._levels.items():
+            logger = logging.getLogger(name)
+            if logger.level == ours:
+                logger.setLevel(before)
+        self._hooks.undo()
+        if getattr(logging.Logger.makeRecord, "__wrapped__", None) is self._record_maker:
+            logging.Logger.makeRecord = self._record_maker  # type: ignore[assignment, method-assign]
+
+    def _set_level(self, name: str, level: Level) -> None:
+        logger = logging.getLogger(name)
+        before = self._levels.get(name, (logger.level, 0))[0]
+        logger.setLevel(level)
+        self._levels[name] = (before, int(level))
+
+
+def writes_to_console(handler: logging.Handler) -> bool:
+    """Tell whether *handler* writes to standard output or error, as `logging.basicConfig` makes it."""
+    if isinstance(handler, logging.FileHandler) or not isinstance(handler, logging.StreamHandler):
+        return False
+    return any(handler.stream is stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__))
+
+
+def _taking_any_extra(make_record: Callable[..., logging.LogRecord]) -> Callable[..., logging.LogRecord]:
+    """
+    Let `extra` have any key.
+
+    The logging module raises KeyError for `name`, `module`, `args` and the like: in the middle of the application's
+    work, and the line is gone.
+    """
+
+    @wraps(make_record)
+    def taking_any_extra(  # noqa: PLR0913, PLR0917 - the logging module's own signature
+        logger: logging.Logger,
+        name: str,
+        level: int,
+        fn: str,
+        lno: int,
+        msg: object,
+        args: Any,
+        exc_info: Any,
+        func: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        sinfo: str | None = None,
+    ) -> logging.LogRecord:
+        try:
+            return make_record(logger, name, level, fn, lno, msg, args, exc_info, func, extra, sinfo)
+        except KeyError:
+            if not extra:
+                raise
+        record = make_record(logger, name, level, fn, lno, msg, args, exc_info, func, None, sinfo)
+        for key, value in extra.items():
+            taken = key in FORBIDDEN or key in record.__dict__
+            record.__dict__[f"{USER_FIELDS}{key}" if taken else key] = value
+        return record
+
+    return taking_any_extra

@@ -1,0 +1,244 @@
+"""Let the logging module write the same line: what a record says, formatter, filter and handler."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from pythonjsonlogger.core import BaseJsonFormatter
+
+from wideevents.context import current
+from wideevents.errors import ConfigurationError
+from wideevents.fields import MESSAGE
+from wideevents.levels import Level
+from wideevents.logs.lines import Line, Logs, Origin, Said
+from wideevents.sinks.jsonlogger import WRITTEN, is_written
+from wideevents.values import guarded, text
+
+ORIGIN = "wideevents.origin"
+"""Attribute of a record that says which event it belongs to, and that the event knows of it."""
+
+NAMES = ("event_id", "trace_id", "http_request_id")
+"""Attributes for people's own format strings, written by `EventFilter`."""
+
+PLAIN = tuple(vars(logging.makeLogRecord({})))
+PLAIN_SIZE, LAST, LACKING = len(PLAIN), PLAIN[-1], ("", None)
+STANDARD = frozenset(PLAIN) | {"message", "asctime", ORIGIN, WRITTEN}
+"""What every record has; the rest is what the call gave as `extra`."""
+
+WARNING = Level.WARNING
+
+Extras = Sequence[tuple[Any, Any]]
+UNTAILORED = BaseJsonFormatter.process_log_record
+
+
+def said(record: logging.LogRecord) -> Said:
+    """Return what *record* says; nothing that its message, its arguments or its extras raise gets out."""
+    attributes = record.__dict__
+    message, args, error, name = record.msg, record.args, record.exc_info, record.name
+    extras = _extras(record) if len(attributes) != PLAIN_SIZE else ()
+    fields = None
+    if type(message) is not str or type(record) is not logging.LogRecord:
+        message, extras, fields = _composed(record, extras)
+    elif args:
+        message, fields = _filled_in(message, args)
+    if record.exc_text or record.stack_info:
+        fields = {**(fields or {}), **_stacks(record)}
+    return Said(
+        record.created,
+        record.levelno if type(record.levelno) is int else Level.INFO,
+        name if type(name) is str else text(name),
+        message,
+        extras,
+        _error(error) if error else None,
+        fields,
+        _place(record),
+    )
+
+
+class JsonFormatter(BaseJsonFormatter):
+    """
+    Format a record as the line that wideevents writes: redacted, trimmed, never failing, with the ids of its event.
+
+    The options of python-json-logger (`rename_fields`, `static_fields`, `defaults`, `prefix`, and `process_log_record`
+    of a subclass) apply to what a call adds; the names of the contract stay, so `fmt` and `timestamp` change nothing.
+    """
+
+    def __init__(self, *args: Any, logs: Callable[[], Logs], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._logs = logs
+        hooked = type(self).process_log_record is not UNTAILORED
+        self._tailored = bool(hooked or self.rename_fields or self.static_fields or self.defaults)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its newline."""
+        if is_written(record):
+            return self.prefix + record.msg
+        logs = self._logs()
+        line = self.line(record, logs)
+        logs.finished(line)
+        return self.prefix + line.line[:-1].decode()
+
+    def line(self, record: logging.LogRecord, logs: Logs) -> Line:
+        """Return the line of *record*, which no stage has seen yet. Its event knows of it from now on."""
+        what = said(record)
+        if self._tailored:
+            what = what._replace(extras=self._tailor(what.extras))
+        line = logs.line(what, _origin(record) if ORIGIN in record.__dict__ else None)
+        if line.level >= WARNING and line.event is not None:
+            record.__dict__[ORIGIN] = tuple(Origin.of(line.event))  # another handler must not count it again
+        return line
+
+    def _tailor(self, extras: Any) -> Extras:
+        """Apply the options; what a hook of the user's raises costs their change, and not the line."""
+        given = {**self.defaults, **self.static_fields, **dict(extras)}
+        renamed = {self.rename_fields.get(key, key): value for key, value in given.items()}
+        processed = guarded(lambda: list(self.process_log_record(renamed).items()), self)
+        return processed if type(processed) is list else list(renamed.items())
+
+
+class EventFilter(logging.Filter):
+    """
+    Tell the event in progress of a record, and write the event's ids on it, for handlers and formatters of your own.
+
+    `%(event_id)s`, `%(trace_id)s` and `%(http_request_id)s` are there on every record, as "-" where there is none. On a
+    `QueueHandler` it keeps the ids for the thread that writes the record later.
+    """
+
+    def __init__(self, name: str = "", *, logs: Callable[[], Logs]) -> None:
+        super().__init__(name)
+        self._logs = logs
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Write the ids; let every record of the loggers it was made for pass."""
+        passes = bool(super().filter(record))
+        if passes:
+            attributes = record.__dict__
+            if ORIGIN not in attributes:
+                event = current()
+                attributes[ORIGIN] = None
+                if event is not None:
+                    # A plain tuple: a log server that unpickles the record need not have this package.
+                    attributes[ORIGIN] = tuple(Origin.of(event))
+                    self._logs().noticed(event, said(record))
+            for name, value in _stamps(record).items():
+                attributes.setdefault(name, value)
+        return passes
+
+
+class Handler(logging.Handler):
+    """
+    Write records as lines, to where events go.
+
+    It holds no lock: what a record's arguments run when they are printed must not wait for another thread's line, and
+    a line is one write anyway.
+    """
+
+    writes_events = True
+
+    def __init__(self, level: int | str = logging.NOTSET, *, logs: Callable[[], Logs]) -> None:
+        super().__init__(level)
+        self._logs = logs
+        self.formatter: JsonFormatter = JsonFormatter(logs=logs)
+
+    def createLock(self) -> None:  # noqa: N802 - the logging module's name
+        """Have no lock."""
+        self.lock = None
+
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - the logging module's name
+        """Take a `JsonFormatter`; raise `ConfigurationError` for another, whose text would be no line."""
+        if fmt is not None and not isinstance(fmt, JsonFormatter):
+            raise ConfigurationError.of("formatter", fmt, "a JsonFormatter; other formatters belong to other handlers")
+        self.formatter = fmt or JsonFormatter(logs=self._logs)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write *record*, if the handler's filters let it pass."""
+        passed: Any = self.filter(record) if self.filters else record
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line; one below the emitted level is kept with its event."""
+        if WRITTEN in record.__dict__ and is_written(record):
+            return
+        logs = self._logs()
+        if logs.loggers.debug and logs.loggers.keeps(record.name, record.levelno):
+            logs.keep(said(record))
+        else:
+            logs.write(self.formatter.line(record, logs))
+
+
+def _extras(record: logging.LogRecord) -> Extras:
+    """Return what a call gave as `extra`: what stands behind the attributes that every record has."""
+    attributes = record.__dict__
+    given = iter(attributes.items())
+    if ORIGIN in attributes:
+        stamps = _stamps(record)
+        given = (item for item in attributes.items() if type(item[1]) is not str or stamps.get(item[0]) != item[1])
+    elif next(islice(given, PLAIN_SIZE - 1, None), LACKING)[0] != LAST:  # a factory of the user's put one in between
+        given = iter(attributes.items())
+    return [item for item in given if item[0] not in STANDARD]
+
+
+def _filled_in(message: str, args: Any) -> tuple[str, dict[str, Any] | None]:
+    """Fill *args* in, which may run their code; if that fails, return them to be told beside the message."""
+    made: Any = guarded(lambda: [message % args], message)
+    if type(made) is list:
+        return made[0], None
+    return message, {"log.arguments": args if type(args) is tuple else [args]}
+
+
+def _composed(record: logging.LogRecord, extras: Extras) -> tuple[str, Extras, dict[str, Any] | None]:
+    """Return the message of a *record* that is not filled in by `%`, and what must be told beside it."""
+    if not record.args:
+        # Guarded as a whole: a dead proxy raises when it is asked what it is.
+        given: Any = guarded(lambda: dict(record.msg) if isinstance(record.msg, Mapping) else None, record.msg)
+        if type(given) is dict:
+            message = text(given.pop(MESSAGE, ""))
+            return message, [*given.items(), *extras], None
+    made: Any = guarded(lambda: [str.__str__(record.getMessage())], record)
+    if type(made) is list:
+        return made[0], extras, None
+    message, fields = _filled_in(text(record.msg), record.args or ())
+    return message, extras, fields
+
+
+def _stacks(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the texts of stacks that a record holds: of its exception, where only that is left, and of the call."""
+    stacks = {
+        "exception.stacktrace": None if record.exc_info else record.exc_text,
+        "code.stacktrace": record.stack_info,
+    }
+    return {name: text(stack) for name, stack in stacks.items() if stack}
+
+
+def _error(exc_info: Any) -> BaseException | None:
+    """Return the exception of a record; one that was made by hand may hold anything there."""
+    error = exc_info[1] if type(exc_info) is tuple and len(exc_info) == len(("type", "value", "trace")) else exc_info
+    return error if isinstance(error, BaseException) else None
+
+
+def _origin(record: logging.LogRecord) -> Origin | None:
+    """Return the event that *record* says it belongs to; what came from elsewhere may say anything."""
+    origin = record.__dict__[ORIGIN]
+    if type(origin) is tuple and len(origin) == len(NAMES):
+        *ids, request_id = origin
+        if all(type(each) is str for each in ids) and (request_id is None or type(request_id) is str):
+            return Origin(*origin)
+    return None
+
+
+def _stamps(record: logging.LogRecord) -> dict[str, str]:
+    """Return what `EventFilter` writes on *record*."""
+    return {name: value or "-" for name, value in zip(NAMES, _origin(record) or (None,) * len(NAMES), strict=True)}
+
+
+def _place(record: logging.LogRecord) -> tuple[str, int, str] | None:
+    """Return where *record* was logged; one that was made by hand may not know."""
+    path, number, function = record.pathname, record.lineno, record.funcName
+    if function and type(function) is str and type(path) is str and type(number) is int:
+        return path, number, function
+    return None
