@@ -46,6 +46,7 @@ suite: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m tests.bench.flask_request
+	$(BIN)/python -m tests.bench.log_line
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache events.jsonl
