@@ -21,7 +21,7 @@ FILES = [*sorted(PACKAGE.rglob("*.py")), PLUGIN]
 LINES_OF_A_ROOM = 400
 LINES_OF_A_FUNCTION = 40
 
-SWALLOWERS = {"pipeline.py": 2, "values.py": 1, "health.py": 1}
+SWALLOWERS = {"pipeline.py": 3, "values.py": 1, "health.py": 1}
 """Telemetry never breaks the work it watches (the pipeline), no value costs an event (the values), nor a sentence."""
 
 HANDING_ON = {"wrapping.py": 2}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias
 
 from wideevents import health
 from wideevents.entries import E, Entry
@@ -54,22 +54,23 @@ class Pipeline(Generic[E]):
                 health.give_back(entry.record)
                 return
             entry = passed
-        told = [self._attempt(sink, sink.write, entry) for sink in self.sinks]
-        if True not in told:
+        written = False
+        for sink in self.sinks:
+            try:
+                sink.write(entry)
+                written = True
+            except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
+                _tell(Fault.LOST, sink, "the line is lost", error)
+        if not written:
             health.give_back(entry.record)
 
     def close(self) -> None:
         """Close the sinks."""
         for sink in self.sinks:
-            self._attempt(sink, _close, sink)
-
-    def _attempt(self, sink: Sink, call: Callable[[Any], object], argument: object) -> bool:
-        try:
-            call(argument)
-        except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
-            _tell(Fault.LOST, sink, "the line is lost", error)
-            return False
-        return True
+            try:
+                sink.close()
+            except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
+                _tell(Fault.LOST, sink, "the line is lost", error)
 
 
 def _without(stage: object, entry: E, error: Exception) -> E | None:
@@ -84,7 +85,3 @@ def _without(stage: object, entry: E, error: Exception) -> E | None:
 def _tell(fault: Fault, step: object, outcome: str, error: Exception) -> None:
     name = getattr(step, "__name__", type(step).__name__)
     health.report(fault, name, f"{name} failed, and {outcome}: {guarded(lambda: repr(error), error)}", error=error)
-
-
-def _close(sink: Sink) -> None:
-    sink.close()

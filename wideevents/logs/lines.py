@@ -198,7 +198,7 @@ class Logs:
         record: dict[str, Any] = {
             "timestamp": _time(created),
             "level": label,
-            MESSAGE: message,
+            "message": message,
             "log.logger": logger,
         }
         if event is not None:

@@ -54,6 +54,8 @@ class Takeover:
         if len(now) < len(root.handlers):  # else somebody has set up the root logger anew
             replaced = [each for each in self._before if each in now or writes_to_console(each)]
             root.handlers[:] = [*replaced, *(each for each in now if each not in replaced)]
+        else:
+            self._levels.pop("")
         for name, (before, ours) in self._levels.items():
             logger = logging.getLogger(name)
             if logger.level == ours:
@@ -73,7 +75,8 @@ def writes_to_console(handler: logging.Handler) -> bool:
     """Tell whether *handler* writes to standard output or error, as `logging.basicConfig` makes it."""
     if isinstance(handler, logging.FileHandler) or not isinstance(handler, logging.StreamHandler):
         return False
-    return any(handler.stream is stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__))
+    own = getattr(handler, "stream", None)  # a subclass may open it later
+    return own is not None and any(own is stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__))
 
 
 def _taking_any_extra(make_record: Callable[..., logging.LogRecord]) -> Callable[..., logging.LogRecord]:

@@ -46,15 +46,19 @@ def said(record: logging.LogRecord) -> Said:
         message, fields = _filled_in(message, args)
     if record.exc_text or record.stack_info:
         fields = {**(fields or {}), **_stacks(record)}
-    return Said(
-        record.created,
-        record.levelno if type(record.levelno) is int else Level.INFO,
-        name if type(name) is str else text(name),
-        message,
-        extras,
-        _error(error) if error else None,
-        fields,
-        _place(record),
+    # What Said(...) does, without the call of a Python function around it.
+    return tuple.__new__(
+        Said,
+        (
+            record.created,
+            record.levelno if type(record.levelno) is int else Level.INFO,
+            name if type(name) is str else text(name),
+            message,
+            extras,
+            _error(error) if error else None,
+            fields,
+            _place(record),
+        ),
     )
 
 

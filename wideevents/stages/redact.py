@@ -49,8 +49,10 @@ class Redact:
                 value = value[-self._longest :]
             if self._thorough and type(value) in {list, dict}:
                 value = plain(value, self._redaction.hides)  # a stage's own may be endless
-            if type(value) is not str or value not in clean:
+            if type(value) is not str:
                 record[name] = self._redacted(value)
+            elif value not in clean:
+                record[name] = self._text(value)
         return event
 
     def _redacted(self, value: Any) -> Any:
