@@ -361,6 +361,12 @@ class TestLines:
 
         assert line({"message": "hello"} | place | {"sku": 1}) == "hello  sku=1  /srv/shop/cart.py:7\n"
 
+    def test_name_a_file_of_the_project_from_where_they_are_read(self) -> None:
+        """What stands before it is the same on every line."""
+        place = {"code.file.path": os.path.join(os.getcwd(), "shop", "cart.py"), "code.line.number": 7}
+
+        assert line({"message": "hello"} | place) == "hello  shop/cart.py:7\n"
+
     def test_show_the_stack_that_they_asked_for(self) -> None:
         """`stack_info=True` is a traceback, too."""
         stack = 'Stack (most recent call last):\n  File "a.py", line 1, in f'
@@ -374,7 +380,8 @@ class TestLines:
     def test_do_not_repeat_the_error_of_their_event(self) -> None:
         """A framework logs what it is about to answer with a 500; another error is shown."""
         failed = {"exception.type": "PriceError", "exception.message": "", "exception.stacktrace": STACK}
-        text = event(REQUEST | failed, LINE | failed, LINE | failed | {"exception.stacktrace": "Other: x"})
+        other = {"exception.type": "Other", "exception.stacktrace": "Other: x"}
+        text = event(REQUEST | failed, LINE | failed, LINE | failed | other)
 
         assert (text.count("shop.PriceError"), text.count("card declined"), text.count("    Other: x")) == (1, 2, 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ NARROWEST, WIDEST = 40, 500
 MOST_FIELDS = 500
 STACK_LENGTH = 65_536
 GAP = 2
-LABEL_WIDTH = 16
+LABEL_WIDTH = 20
 TIME_WIDTH, LEVEL_WIDTH, STATUS_WIDTH, DURATION_WIDTH = 13, 7, 3, 7
 
 KEY, LABEL, OURS, GOOD, NOTE, ERROR = "cyan", "bold cyan", "dim", "green", "yellow", "red"
@@ -205,11 +206,10 @@ class Renderer:
         self._ours(page, fields)
         self._error(page, fields, GAP)
         self._told(page, fields, lines)
+        error = _error_of(fields)
         for each in lines:
-            is_told = "exception.stacktrace" in each and each["exception.stacktrace"] == fields.get(
-                "exception.stacktrace"
-            )
-            told = {key: value for key, value in each.items() if key not in IN_ERROR} if is_told else each
+            repeats = error != (None, None) and _error_of(each) == error
+            told = {key: value for key, value in each.items() if key not in IN_ERROR} if repeats else each
             self._line(page, told, GAP, OF_LINE | {"event.id"})
         return page.text() + "\n"
 
@@ -302,6 +302,7 @@ class Renderer:
         shown.sort(key=lambda pair: is_ours(pair[0]))
         pairs = [self._dim(*pair) if is_ours(pair[0]) else self._pair(*pair) for pair in shown[:MOST_FIELDS]]
         place = ":".join(words(fields[key], self._value_length) for key in PLACE if key in fields)
+        place = place.removeprefix(f"{os.getcwd()}{os.sep}")  # as editors and people call a file of the project
         pieces = [
             *([self._styled(**head)] if head else []),
             *pairs,
@@ -335,6 +336,11 @@ class Renderer:
             row = text_of(each)
             if not row.endswith(below):
                 page.flow([Text(words(row, self._sentence_length), OURS)], GAP, GAP + 4)
+
+
+def _error_of(fields: Fields) -> tuple[object, object]:
+    """Return what says which error it was: the same one has a longer stack where more frameworks have seen it."""
+    return fields.get("exception.type"), fields.get("exception.message")
 
 
 def columns(colors: bool) -> list[Column]:
