@@ -5,6 +5,7 @@ from __future__ import annotations
 from wideevents._version import __version__
 from wideevents.config import configure
 from wideevents.context import add_error, add_field, add_fields, append, carry, current, increment, timer
+from wideevents.entries import Entry
 from wideevents.errors import ConfigurationError, WideEventsError
 from wideevents.events import Event
 from wideevents.levels import Level
@@ -14,6 +15,7 @@ from wideevents.transactions import event
 
 __all__ = [
     "ConfigurationError",
+    "Entry",
     "Event",
     "Level",
     "Limits",

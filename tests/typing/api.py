@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_type
 
+import structlog
 from flask import Flask
 
 import wideevents
-from wideevents import ConfigurationError, Event, Level, Limits, Redaction, WideEventsError
+from wideevents import ConfigurationError, Entry, Event, Level, Limits, Redaction, WideEventsError
+from wideevents.integrations import structlog as structlog_door
 from wideevents.integrations.flask import WideEvents as FlaskWideEvents
+from wideevents.integrations.logging import EventFilter, Handler, JsonFormatter
 from wideevents.integrations.wsgi import WideEvents as WsgiWideEvents
 from wideevents.pipeline import Sink, Stage
+from wideevents.sinks.jsonlogger import LoggingSink
 from wideevents.sinks.lines import LinesSink
 from wideevents.sinks.memory import MemorySink
 from wideevents.testing import WideEvents, capture
@@ -26,8 +32,10 @@ assert_type(wideevents.__version__, str)
 class Queue:
     """A sink of the user's own: the Protocol asks for no base class."""
 
-    def write(self, event: Event) -> None:
-        assert_type(event.line, bytes)
+    def write(self, entry: Entry) -> None:
+        assert_type(entry.line, bytes)
+        assert_type(entry.level, Level)
+        assert_type(entry.record, dict[str, Any])
 
     def close(self) -> None: ...
 
@@ -55,6 +63,9 @@ def configure() -> None:
     wideevents.configure(output="json", level="warning", threads=False, redact=redact, limits=limits, stages=stages)
     wideevents.configure(output=Path("events.jsonl"), level=Level.DEBUG, stages=[add_region])
     wideevents.configure(output=Queue(), level=30)
+    wideevents.configure(output="console", logging=False, debug_lines=("shop",), raising_loggers=["shop"])
+    wideevents.configure(output=[LoggingSink(WatchedFileHandler("a")), LoggingSink("shop.events")])
+    wideevents.configure(logging="yes")  # type: ignore[arg-type]
     wideevents.configure(output=[Path("events.jsonl"), "auto", Queue()])
     wideevents.configure(output=sinks)
     wideevents.configure("shop")  # type: ignore[call-arg]
@@ -64,6 +75,16 @@ def configure() -> None:
     wideevents.configure(stages=[len])  # type: ignore[list-item]
     assert_type(limits.max_bytes, int)
     assert_type(redact.keys, tuple[str, ...])
+
+
+def log() -> None:
+    handler: logging.Handler = Handler(logging.WARNING)
+    handler.setFormatter(JsonFormatter(rename_fields={"a": "b"}, static_fields={"c": 1}))
+    handler.addFilter(EventFilter())
+    structlog_door.configure()
+    structlog_door.configure(through_logging=True)
+    structlog.configure(processors=[structlog_door.add_event, structlog_door.JSONRenderer(as_bytes=True)])
+    structlog_door.configure(True)  # type: ignore[call-arg]
 
 
 def add() -> None:
