@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +18,7 @@ import pytest
 
 from tests.conftest import at_once, in_child
 from wideevents.entries import Entry
+from wideevents.sinks import console
 from wideevents.sinks.console import MOST_HELD, PATIENCE, ConsoleSink
 
 EVENT = {"event.kind": "script", "duration_ms": 1.0, "outcome": "success", "level": "info"}
@@ -76,7 +79,7 @@ def seconds() -> Seconds:
 @pytest.fixture
 def sink(seconds: Seconds) -> ConsoleSink:
     """Give a sink that nothing was written to."""
-    return ConsoleSink(monotonic=seconds)
+    return ConsoleSink(monotonic=seconds, later=lambda *_: None)
 
 
 class TestEvents:
@@ -134,10 +137,10 @@ class TestLines:
     ) -> None:
         """Somebody who waits for a slow request sees what it has logged at the next line of anybody."""
         sink.write(logged("early", work := Work()))
-        seconds.now = PATIENCE
+        seconds.now = PATIENCE - 0.001
         sink.write(logged("meanwhile"))
         first = told(capsys.readouterr().out)
-        seconds.now = PATIENCE + 0.001
+        seconds.now = PATIENCE
         sink.write(logged("more", work))
         seconds.now = 2 * PATIENCE
         sink.write(ended("a"))
@@ -360,3 +363,57 @@ def printed_by(sink: ConsoleSink, work: Callable[[], object]) -> list[str]:
     work()
     sink.close()
     return told(sys.stdout.getvalue())
+
+
+class TestLater:
+    """All else may stand still: a request at a breakpoint, and nobody who writes."""
+
+    def test_what_waits_is_looked_at_when_its_time_is_over(
+        self, seconds: Seconds, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """One look is asked for, however many lines wait; it prints them, and asks for no other."""
+        looks: list[tuple[float, Callable[[], None]]] = []
+        sink = ConsoleSink(monotonic=seconds, later=lambda *asked: looks.append(asked))
+        sink.write(logged("before the breakpoint", Work()))
+        sink.write(logged("another", Work()))
+        seconds.now = PATIENCE
+        ((after, look),) = looks
+        look()
+
+        assert after == PATIENCE
+        assert told(capsys.readouterr().out) == ["before the breakpoint in a", "another in a"]
+        assert len(looks) == 1
+
+    def test_it_is_looked_at_again_as_long_as_something_waits(self, seconds: Seconds) -> None:
+        """What came meanwhile has its own time."""
+        looks: list[Callable[[], None]] = []
+        sink = ConsoleSink(monotonic=seconds, later=lambda _, look: looks.append(look))
+        sink.write(logged("waits", Work()))
+        looks[0]()
+
+        assert len(looks) == 2
+
+    def test_a_sink_that_is_gone_is_not_kept(self, seconds: Seconds) -> None:
+        """Nor does the look fail."""
+        looks: list[Callable[[], None]] = []
+        sink = ConsoleSink(monotonic=seconds, later=lambda _, look: looks.append(look))
+        sink.write(logged("waits", Work()))
+        reference = weakref.ref(sink)
+        del sink
+        gc.collect()
+
+        assert reference() is None
+        looks[0]()
+
+    def test_a_thread_of_its_own_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It does not keep the process from ending."""
+        monkeypatch.setattr(console, "PATIENCE", 0.05)
+        monkeypatch.setattr(sys, "stdout", shown := io.StringIO())
+        sink = ConsoleSink()
+        sink.write(logged("before the breakpoint", Work()))
+        timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+        for timer in timers:
+            timer.join(10)
+
+        assert [timer.daemon for timer in timers] == [True]
+        assert told(shown.getvalue()) == ["before the breakpoint in a"]

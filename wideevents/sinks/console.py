@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Lock, get_ident
+from threading import Lock, Timer, get_ident
 from typing import Any, Protocol, TypeAlias
 
 from wideevents.console import Fields, Renderer, Screen, encodable
@@ -20,6 +21,11 @@ MOST_HELD = 200
 PATIENCE = 2.0
 """Seconds that a line waits for the end of its event."""
 
+
+ALL, DUE = True, False
+"""What can be asked for beside the printing of an arrival: all that waits, or what has waited long enough."""
+
+Look: TypeAlias = Callable[[], None]
 
 Shown: TypeAlias = tuple[Fields | None, list[Fields]]
 """An event and the lines under it, or lines alone."""
@@ -51,27 +57,49 @@ class Arrival:
     nested: bool
 
 
+def _later(seconds: float, look: Look) -> None:
+    timer = Timer(seconds, look)
+    timer.daemon = True
+    timer.start()
+
+
+def _looking(reference: weakref.ref[ConsoleSink]) -> Look:
+    """Return what looks at the sink, if it is still there: an event in progress holds on to it, a timer must not."""
+
+    def look() -> None:
+        sink = reference()
+        if sink is not None:
+            sink.look()
+
+    return look
+
+
 class ConsoleSink:
     """
     Print what is written for people, to the standard output of the moment.
 
     A line that is logged inside an event waits for the event, to stand under it: at most `PATIENCE` seconds, with at
-    most `MOST_HELD` others, and only as long as the event is in progress. *monotonic* returns seconds.
+    most `MOST_HELD` others, and only as long as the event is in progress. *monotonic* returns seconds; *later* runs a
+    function after so many of them, so that what waits is seen when all else stands still, as at a breakpoint.
 
     What arrives is queued, and whoever finds nobody at work works off the queue. So no thread waits for another, a
     signal handler that logs in the middle of a write is printed after it, and a lock that somebody waits for is never
     held.
     """
 
-    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, monotonic: Callable[[], float] = time.monotonic, later: Callable[[float, Look], object] = _later
+    ) -> None:
         self._monotonic = monotonic
+        self._later = later
         self._renderer = Renderer(Screen())
         self.renew()
         renew_in_child(self)
 
     def renew(self) -> None:
         """Begin anew: in a forked child nobody is at work, and what waits is the parent's."""
-        self._arrivals: deque[Arrival | None] = deque()
+        self._arrivals: deque[Arrival | bool] = deque()
+        self._looks_later = False
         self._held: dict[str, Held] = {}
         self._turn = Lock()
         self._worker = 0
@@ -84,7 +112,13 @@ class ConsoleSink:
 
     def close(self) -> None:
         """Print the lines that still wait. What is written afterwards is printed, too."""
-        self._arrivals.append(None)
+        self._arrivals.append(ALL)
+        self._work()
+
+    def look(self) -> None:
+        """Print the lines that have waited long enough."""
+        self._looks_later = False
+        self._arrivals.append(DUE)
         self._work()
 
     def _work(self) -> None:
@@ -93,13 +127,22 @@ class ConsoleSink:
             self._worker = get_ident()
             try:
                 arrival = self._arrivals.popleft()
-                if arrival is None:
+                if isinstance(arrival, Arrival):
+                    self._print(self._take(arrival), nested=arrival.nested)
+                elif arrival is ALL:
                     self._print(self._release(lambda _: True))
                 else:
-                    self._print(self._take(arrival), nested=arrival.nested)
+                    self._print(self._release_due(self._monotonic()))
+                self._look_again()
             finally:
                 self._worker = 0
                 self._turn.release()
+
+    def _look_again(self) -> None:
+        """See to it that what waits now is looked at when its time is over; nobody may write until then."""
+        if self._held and not self._looks_later:
+            self._looks_later = True
+            self._later(PATIENCE, _looking(weakref.ref(self)))
 
     def _take(self, arrival: Arrival) -> list[Shown]:
         """Take an event or a line in, and return what is to be printed now, in its order."""
@@ -116,7 +159,7 @@ class ConsoleSink:
     def _release_due(self, now: float) -> list[Shown]:
         """Return the lines that have waited enough; those of an event that was dropped would wait in vain."""
         return self._release(
-            lambda held: held.event.sealed or now - held.since > PATIENCE or len(held.lines) > MOST_HELD
+            lambda held: held.event.sealed or now - held.since >= PATIENCE or len(held.lines) > MOST_HELD
         )
 
     def _release(self, is_due: Callable[[Held], bool]) -> list[Shown]:
