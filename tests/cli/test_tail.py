@@ -315,6 +315,7 @@ class Follow:
     """Run `tail -f` in a thread, its output going into a pipe, until the reader leaves."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+        monkeypatch.setenv("COLUMNS", "400")  # however long the paths are, a title takes one row
         self.reading, writing = os.pipe()
         self.stream = os.fdopen(writing, "w")
         monkeypatch.setattr(sys, "stdout", self.stream)

@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(given[1:])
     try:
         status: int = command.run(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by whoever started us
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # whoever read has seen enough
