@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import pty
 import subprocess
@@ -22,10 +23,11 @@ import pytest
 import wideevents
 from tests.conftest import at_once
 from tests.strict import parse_line
-from wideevents import Level, Limits, Redaction, config, context, health
+from wideevents import Level, Limits, Redaction, config, context, health, testing
 from wideevents.errors import ConfigurationError
 from wideevents.events import Event
 from wideevents.health import Fault
+from wideevents.logs.stdlib import Handler
 from wideevents.redaction import MARKER
 from wideevents.sinks.lines import LinesSink
 from wideevents.sinks.memory import MemorySink
@@ -515,6 +517,96 @@ class TestWithoutConfiguration:
 
         assert (done.returncode, b"the work" in done.stdout.splitlines()) == (0, True)
         assert b"LOG_LEVEL='verbose' cannot be used" in done.stderr
+
+    @pytest.mark.parametrize("closed", [1, 2])
+    def test_a_daemon_without_standard_streams_goes_on(self, closed: int) -> None:
+        """It may have closed them long before anybody configures anything."""
+        other = 3 - closed
+        code = (
+            f"import os, wideevents\nos.close({closed})\nwith wideevents.event('job'): os.write({other}, b'the work')"
+        )
+        done = run(code)
+
+        assert done.returncode == 0
+        assert b"the work" in done.stdout + done.stderr
+
+    def test_a_closed_standard_output_is_refused_where_somebody_asks_for_it(self) -> None:
+        """A sentence, and not a number."""
+        done = run("import os, wideevents\nos.close(1)\nwideevents.configure(output='json')")
+
+        assert b"ConfigurationError: Lines cannot be written to the descriptor 1" in done.stderr
+
+
+class TestLogging:
+    def test_it_is_set_up_by_default_and_once(self, reconfigurable: None) -> None:
+        """The last configure() counts; one handler of ours stands first."""
+        before = list(logging.getLogger().handlers)
+        for _ in range(2):
+            wideevents.configure(output=MemorySink())
+        first, *others = logging.getLogger().handlers
+
+        assert isinstance(first, Handler)
+        assert others == before
+
+    def test_it_can_be_left_alone(self, reconfigurable: None) -> None:
+        """Also after it was set up."""
+        before = list(logging.getLogger().handlers)
+        wideevents.configure(output=MemorySink())
+        wideevents.configure(output=MemorySink(), logging=False)
+
+        assert before == logging.getLogger().handlers
+
+    def test_it_is_left_alone_by_defaults_that_nobody_asked_for(self) -> None:
+        """A library that makes an event of its own does not own the process."""
+        code = """
+            import logging, sys, wideevents
+            hook = sys.excepthook
+            with wideevents.event("job"):
+                pass
+            assert logging.getLogger().handlers == [] and sys.excepthook is hook
+        """
+        assert run(code).returncode == 0
+
+    def test_its_level_is_that_of_events(self, reconfigurable: None) -> None:
+        """One promise, one setting."""
+        wideevents.configure(output=MemorySink(), level="error")
+
+        assert logging.getLogger().level == logging.ERROR
+
+    @pytest.mark.parametrize("setting", ["debug_lines", "raising_loggers"])
+    @pytest.mark.parametrize("names", ["shop", 7, [7], {"shop": 1}])
+    def test_names_of_loggers_are_several(self, setting: str, names: Any) -> None:
+        """A single name would be read as one logger for each letter."""
+        assert f"{setting}={names!r} cannot be used: it must be a tuple of names of loggers" in refused(
+            **{setting: names}
+        )
+
+    def test_a_switch_is_true_or_false(self) -> None:
+        """Nothing else can be meant."""
+        assert "logging='yes' cannot be used: it must be True or False." == refused(logging="yes")
+
+    def test_a_test_leaves_the_logging_module_as_it_was(self, reconfigurable: None) -> None:
+        """Also when it makes an application that configures the process."""
+        before = list(logging.getLogger().handlers)
+        with testing.capture() as events:
+            wideevents.configure(service="shop")
+            logging.getLogger("shop").warning("low stock")
+            (line,) = events.lines
+            events.clear()
+
+        assert before == logging.getLogger().handlers
+        assert (line["message"], events.lines) == ("low stock", [])
+
+    def test_what_was_set_up_before_a_test_serves_again(self, reconfigurable: None) -> None:
+        """With its own handler, in its own place."""
+        wideevents.configure(output=(sink := MemorySink()))
+        handler = logging.getLogger().handlers[0]
+        with testing.capture():
+            wideevents.configure(service="shop")
+        logging.getLogger("shop").warning("low stock")
+
+        assert handler is logging.getLogger().handlers[0]
+        assert sink.logged[0]["message"] == "low stock"
 
 
 class TestAtExit:

@@ -190,8 +190,17 @@ def _default() -> tuple[Recorder, Logs]:
                 configure(logging=False)
             except ConfigurationError as refused:
                 report(Fault.SETTING, "environment", f"{refused} It is left out.")
-                configure(output="auto", level=Level.INFO, logging=False)
+                configure(output=_whatever_is_open(), level=Level.INFO, logging=False)
     return recorder(), logs()
+
+
+def _whatever_is_open() -> str:
+    """Return an output that is never refused: a daemon may have closed its standard output."""
+    try:
+        os.fstat(STDOUT)
+    except OSError:
+        return os.devnull
+    return JSON
 
 
 def _take_over(takeover: Takeover | None) -> None:
