@@ -299,8 +299,13 @@ def read_body(response: HTTPResponse) -> bytes:
         return b""
 
 
+def parse_any(line: bytes) -> dict[str, Any]:
+    """Return the fields of an event or of a log line; raise `AssertionError` for what is neither."""
+    return parse_line(line) if b'"event.kind":' in line else parse_log_line(line)
+
+
 class LineFile:
-    """Read the lines that another process writes, as they come."""
+    """Read the events that another process writes, as they come; what it logs is checked, too, and left out."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -316,7 +321,8 @@ class LineFile:
                     file.seek(self.position)
                     news, end, _ = file.read().rpartition(b"\n")
                 self.position += len(news) + len(end)
-                self.read += [parse_line(line + b"\n") for line in news.split(b"\n") if line]
+                found = [parse_any(line + b"\n") for line in news.split(b"\n") if line]
+                self.read += [line for line in found if "event.kind" in line]
             return list(self.read)
 
     def of(self, request_id: str) -> list[dict[str, Any]]:

@@ -12,8 +12,11 @@ from wideevents import config, tracecontext
 from wideevents.context import current, variable
 from wideevents.errors import ConfigurationError
 from wideevents.levels import Level
+from wideevents.logs.lines import Origin
+from wideevents.logs.stdlib import ORIGIN
 from wideevents.recorder import note_raised
 from wideevents.redaction import Redaction
+from wideevents.values import guarded
 
 REQUEST_ID = "X-Request-ID"
 """The header that an id of a request comes in with, and goes out with on every response."""
@@ -195,6 +198,8 @@ class Request:
         else:
             self._raised = True
             note_raised(self.event, error)
+            origin = tuple(Origin.of(self.event))  # for the line of the server, which logs the error once more
+            guarded(lambda: vars(error).update({ORIGIN: origin}), error)
 
     def closed(self) -> None:
         """End a request whose body was closed; before its end that means that the client has left."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import wraps
 from importlib.metadata import version
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -12,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from wideevents import config
 from wideevents.errors import ConfigurationError
 from wideevents.health import Fault, report
+from wideevents.integrations import werkzeug
+from wideevents.integrations._printed import capture, has_taken_over
 from wideevents.integrations._request import Door, Request
 from wideevents.integrations.wsgi import KEY, serve
 from wideevents.levels import Level
 
 try:
-    from flask import Flask, current_app, got_request_exception, request
+    from flask import Flask, cli, current_app, got_request_exception, request
+    from flask.logging import default_handler
     from werkzeug.exceptions import HTTPException, MethodNotAllowed
 except ImportError as missing:
     raise ImportError("wideevents.integrations.flask needs Flask: pip install 'wideevents[flask]'") from missing
@@ -65,6 +70,7 @@ class WideEvents:
         app.wsgi_app = entrance  # type: ignore[method-assign]
         app.handle_user_exception = _noting(_weak_method(app, app.handle_user_exception))  # type: ignore[method-assign]
         got_request_exception.connect(_note_unhandled)
+        _take_lines(app)
 
 
 class _Entrance:
@@ -102,6 +108,26 @@ class _Entrance:
             self._door = _door(app, self._given)
         except ConfigurationError as error:
             report(Fault.SETTING, "flask", f"{error} The door of {app!r} goes on with what it had.")
+
+
+def _take_lines(app: Flask) -> None:
+    """Let what the application and the development server say be lines, and only that."""
+    werkzeug.install()
+    if has_taken_over():  # Flask adds it when its logger is used before `configure`
+        logging.getLogger(app.name).removeHandler(default_handler)
+    if not hasattr(cli.show_server_banner, "__wrapped__"):
+        cli.show_server_banner = _capturing(cli.show_server_banner)
+
+
+def _capturing(show: Callable[..., None]) -> Callable[..., None]:
+    """Make lines of what is printed from the banner on, which `flask run` and `app.run` show before they serve."""
+
+    @wraps(show)
+    def show_server_banner(*arguments: Any, **named: Any) -> None:
+        capture()
+        show(*arguments, **named)
+
+    return show_server_banner
 
 
 def _door(app: Flask, given: dict[str, Any]) -> Door:

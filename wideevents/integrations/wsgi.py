@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wideevents import config
 from wideevents.errors import ConfigurationError
+from wideevents.integrations import werkzeug
 from wideevents.integrations._body import follow
 from wideevents.integrations._request import REQUEST_ID, Door, Head, Request, number
 
@@ -36,6 +37,7 @@ class WideEvents:
         self.app = app
         self.door = Door(quiet, slow_ms, proxies)
         config.prepare()  # what is wrong with the defaults is told now, and threads are wrapped
+        werkzeug.install()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request; inside another one, of an application that this one is mounted in, add to its event."""
@@ -54,6 +56,8 @@ def serve(
 ) -> Iterable[bytes]:
     """Call *app* and follow the request to its last byte; *routing* tells it its route, as soon as that is known."""
     request = environ[KEY] = Request(door, head(environ))
+    if werkzeug.SOCKET in environ:
+        werkzeug.follow()
     try:
         body = app(environ, _responding(request, environ, start_response, routing))
         followed = follow(body, request, environ.get("wsgi.file_wrapper"))
