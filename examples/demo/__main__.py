@@ -18,15 +18,17 @@ EVENTS = Path("events.jsonl")
 def main() -> int:
     try:
         sent = shop_for_a_while()
-        events = lines.read(EVENTS)
+        written = lines.read(EVENTS)
+        events = lines.events(written)
         show(events)
         lines.check(sent, events)
+        lines.check_logged(written)
         lines.check_secrets(EVENTS, SECRETS)
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr, flush=True)
 
         return 1
-    conclude(sent, events)
+    conclude(sent, events, len(written) - len(events))
 
     return 0
 
@@ -58,14 +60,18 @@ def show(events: list[lines.Line]) -> None:
     screen.show_slowest(summary.slowest(events))
 
 
-def conclude(sent: list[Sent], events: list[lines.Line]) -> None:
+def conclude(sent: list[Sent], events: list[lines.Line], logged: int) -> None:
     quiet = [request for request in sent if request.quiet]
     kept = {line["http.request.id"] for line in events} & {request.id for request in quiet}
     screen.title("what was checked")
-    print(f"  {len(events)} lines in {EVENTS}: every one is strict JSON, and holds no password and no card number.")
-    print(f"  {len(sent) - len(quiet)} requests were sent: each left exactly one line, with the status its sender saw.")
+    lines_told = f"{len(events) + logged} lines in {EVENTS}"
+    print(f"  {lines_told}: every one is strict JSON, and holds no password and no card number.")
+    print(f"  {logged} were logged, by the shop and by gunicorn: those of a request name its event.")
     print(
-        f"  {len(quiet)} quiet requests (health checks, static files) leave a line only if they fail or are slow:"
+        f"  {len(sent) - len(quiet)} requests were sent: each left exactly one event, with the status its sender saw."
+    )
+    print(
+        f"  {len(quiet)} quiet requests (health checks, static files) leave one only if they fail or are slow:"
         f" {len(kept)} did."
     )
 

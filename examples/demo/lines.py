@@ -31,6 +31,11 @@ def read(path: Path) -> list[Line]:
     return [parse(line, f"line {number} of {path.name}") for number, line in enumerate(lines, 1)]
 
 
+def events(lines: Iterable[Line]) -> list[Line]:
+    """Return the lines that are events; the others were logged, by the shop or by gunicorn."""
+    return [line for line in lines if "event.kind" in line]
+
+
 def parse(line: bytes, place: str = "the line") -> Line:
     """Return one flat object; refuse whatever any aggregator might stumble over."""
     try:
@@ -71,6 +76,13 @@ def check(sent: Iterable[Sent], lines: Iterable[Line]) -> None:
     complain("in the file that nobody sent", [id_ for id_ in found if id_ not in requests])
     statuses = {str(line["http.request.id"]): line.get("http.response.status_code") for line in lines}
     complain("with a wrong status", [id_ for id_, status in statuses.items() if status != requests[id_].status])
+
+
+def check_logged(lines: Iterable[Line]) -> None:
+    """Raise `DemoError` unless every line that the shop logged in a request names an event that is there."""
+    known = {str(line["event.id"]) for line in events(lines)}
+    logged = [line for line in lines if "event.kind" not in line and "event.id" in line]
+    complain("logged a line, and have no event", [line["event.id"] for line in logged if line["event.id"] not in known])
 
 
 def check_secrets(path: Path, secrets: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "examples" / "flask_app" / "gunicorn_conf.py"
 HOST = "127.0.0.1"
 STOP_S = 15
 NEEDED = ("flask", "gunicorn", "orjson", "wideevents")
@@ -25,15 +27,17 @@ FOREIGN = ("GUNICORN_", "LOG_LEVEL", "OTEL_", "SENTRY_", "SHOP_", "WIDEEVENTS_")
 
 @contextmanager
 def running(folder: Path, events: Path) -> Iterator[int]:
-    """Give the port that the shop listens on; its database and gunicorn's own log go to *folder*."""
+    """Give the port that the shop listens on; its database, and what gunicorn prints at first, go to *folder*."""
     require(NEEDED)
-    with open_socket() as listener, Path(folder, "gunicorn.log").open("wb") as log:
+    with open_socket() as listener, Path(folder, "printed.log").open("wb") as log:
         process = start(listener, environment(folder, events), log.fileno())
         port: int = listener.getsockname()[1]
     try:
         yield port
     except OSError as error:
-        raise DemoError(f"The shop does not answer ({error}). gunicorn said last: {last_words(folder)}") from error
+        raise DemoError(
+            f"The shop does not answer ({error}). gunicorn said last: {last_words(folder, events)}"
+        ) from error
     finally:
         stop(process)
 
@@ -70,9 +74,8 @@ def environment(folder: Path, events: Path) -> dict[str, str]:
 
 
 def start(listener: socket.socket, environ: dict[str, str], log: int) -> subprocess.Popen[bytes]:
-    config = Path(__file__).with_name("gunicorn_conf.py")
     bind = f"fd://{listener.fileno()}"
-    command = [sys.executable, "-m", "gunicorn", "-c", str(config), "--bind", bind, "examples.flask_app:create_app()"]
+    command = [sys.executable, "-m", "gunicorn", "--config", str(CONFIG), "--bind", bind]
 
     return subprocess.Popen(
         command, cwd=ROOT, env=environ, stdout=log, stderr=log, pass_fds=[listener.fileno()], start_new_session=True
@@ -89,7 +92,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         raise DemoError(f"gunicorn did not stop within {STOP_S} s of SIGTERM.") from error
 
 
-def last_words(folder: Path) -> str:
-    lines = Path(folder, "gunicorn.log").read_text(errors="replace").split("\n")
+def last_words(folder: Path, events: Path) -> str:
+    """Return why gunicorn failed: the exception that it logged, or what it printed before it had a log."""
+    said = Path(folder, "printed.log").read_text(errors="replace").split()
+    lines = [json.loads(line) for line in events.read_bytes().splitlines()] if events.exists() else []
+    broken = [
+        line["exception.message"]
+        for line in lines
+        if line.get("log.logger") == "gunicorn.error" and line["level"] == "error" and "exception.message" in line
+    ]
 
-    return next((line.strip() for line in reversed(lines) if "Error" in line), "nothing")
+    return next(reversed(broken), " ".join(said) or "nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from typing import Any
 
@@ -17,6 +18,7 @@ PLANS = ("STARTER", "PLUS", "BUSINESS")
 COUNTRIES = ("DE", "CA", "FR", "JP")
 
 blueprint = Blueprint("accounts", __name__)
+logger = logging.getLogger(__name__)
 
 
 @blueprint.post("/accounts")
@@ -29,6 +31,7 @@ def sign_up() -> tuple[dict[str, Any], int]:
     )
     session["account_id"] = account_id
     remember_account()
+    logger.info("account opened")
 
     return describe(account()), 201
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import wait
 from functools import partial
 from threading import Thread
@@ -23,6 +24,7 @@ LOW_STOCK = 10
 PATIENCE_S = 2.0
 
 blueprint = Blueprint("checkout", __name__)
+logger = logging.getLogger(__name__)
 
 
 @blueprint.post("/checkout")
@@ -38,6 +40,7 @@ def check_out() -> tuple[dict[str, Any], int]:
     pay(order_id, card, bought.value_cents)
     cart.empty(account_id)
     follow_up(order_id)
+    logger.info("order placed", extra={"order.id": order_id})
 
     return {"order_id": order_id, "value_cents": bought.value_cents}, 201
 
@@ -47,6 +50,7 @@ def pay(order_id: int, card: str, amount_cents: int) -> None:
         charge(card, amount_cents)
     except Exception:
         orders.cancel(order_id)
+        logger.info("order cancelled: it was not paid", extra={"order.id": order_id})
         raise
     orders.settle(order_id)
 
@@ -64,9 +68,11 @@ def charge(card: str, amount_cents: int) -> None:
             reference = provider.charge(card, amount_cents)
     except PaymentDeclinedError:
         wideevents.add_field("payment.outcome", "declined")
+        logger.info("payment declined")
         raise
     except PaymentTimeoutError:
         wideevents.add_field("payment.outcome", "timeout")
+        logger.exception("%s did not answer", provider.name)
         raise
     wideevents.add_fields({"payment.outcome": "approved", "payment.reference": reference})
 
@@ -95,6 +101,8 @@ def count_low_stock(path: str, order_id: int) -> None:
     )
     database.close()
     wideevents.add_field("stock.low_products", low)
+    if low:
+        logger.warning("stock is low", extra={"stock.low_products": low})
 
 
 def write_confirmation(order_id: int) -> str:

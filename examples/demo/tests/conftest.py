@@ -45,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         check=False,
     )
 
-    return Run(done.returncode, done.stdout, done.stderr, path, lines.read(path))
+    return Run(done.returncode, done.stdout, done.stderr, path, lines.events(lines.read(path)))
 
 
 @pytest.fixture(scope="session")

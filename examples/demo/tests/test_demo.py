@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class TestDemo:
-    def test_finds_one_line_for_each_request(self, run: Run) -> None:
+    def test_finds_one_event_for_each_request(self, run: Run) -> None:
         """It ends well, and only if its own strict check does."""
         assert (run.code, run.complaint) == (0, "")
-        assert "each left exactly one line" in run.output
+        assert "each left exactly one event" in run.output
 
     def test_fits_a_terminal(self, run: Run) -> None:
         """No table or event is wider than 100 columns, except for the steps of a traceback."""

@@ -90,6 +90,16 @@ class TestCheck:
         with pytest.raises(DemoError, match=reason):
             lines.check(SENT, found)
 
+    def test_knows_events_from_what_was_logged(self) -> None:
+        """A line that belongs to a request names an event that is there; gunicorn's belong to none."""
+        event = {"event.kind": "request", "event.id": "1"}
+        found = [event, {"message": "sold", "event.id": "1"}, {"message": "Booting worker"}]
+        lines.check_logged(found)
+
+        assert lines.events(found) == [event]
+        with pytest.raises(DemoError, match="1 requests logged a line, and have no event: 2"):
+            lines.check_logged([*found, {"message": "lost", "event.id": "2"}])
+
     def test_finds_secrets(self, tmp_path: Path) -> None:
         """Wherever it stands in the file."""
         path = tmp_path / "events.jsonl"
