@@ -18,6 +18,12 @@ TYPES = {field.name: field.type for field in FIELDS if not field.shared}
 """What our own fields hold; a user may write the shared ones too, so their type is what the user made of it."""
 
 ALWAYS = ("timestamp", "event.name", "event.id", "event.kind", "duration_ms", "outcome", "level", "alert.urgency")
+ALWAYS_LOGGED = (
+    *("timestamp", "level", "message", "log.logger", "service.name", "service.instance.id", "host.name"),
+    *("process.pid", "process.runtime.version", "uptime_s"),
+)
+LEVELS = {"debug", "info", "warning", "error"}
+IDS = {"event.id", "trace.id"}
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
 
@@ -29,6 +35,31 @@ def parse_line(line: bytes, max_bytes: int = 16_000) -> dict[str, Any]:
     twice; finite numbers, integers within 64 bits signed; no null and no nested object at the top; our own fields of
     their types; no scalar `a` beside `a.b`.
     """
+    fields = read_line(line, max_bytes)
+    check_contract(fields, ALWAYS)
+    return fields
+
+
+def parse_log_line(line: bytes, max_bytes: int = 16_000) -> dict[str, Any]:
+    """
+    Return the fields of the line of a log call; raise `AssertionError` unless it keeps the whole contract.
+
+    It is as strict as `parse_line`. A line belongs to an event, whose ids it carries, or it has an urgency of its own:
+    never both, since the event alerts, and never neither.
+    """
+    fields = read_line(line, max_bytes)
+    check_contract(fields, ALWAYS_LOGGED)
+    assert type(fields["message"]) is str, f"no message: {fields['message']!r}"
+    assert fields["level"] in LEVELS, f"no level: {fields['level']!r}"
+    ids = fields.keys() & IDS
+    assert ids in (set(), IDS), f"an event has both ids, not only {ids}"
+    assert ("alert.urgency" in fields) is not bool(ids), f"either the ids of an event or an urgency: {fields}"
+    assert ids or "http.request.id" not in fields, "the id of a request outside any event"
+    return fields
+
+
+def read_line(line: bytes, max_bytes: int) -> dict[str, Any]:
+    """Return the fields of *line*, each checked by itself."""
     assert isinstance(line, bytes), f"a line is bytes, not {type(line).__name__}"
     assert line.endswith(b"\n"), f"no newline at the end: {line[-80:]!r}"
     assert len(line) <= max_bytes, f"{len(line)} bytes, more than {max_bytes}"
@@ -39,7 +70,6 @@ def parse_line(line: bytes, max_bytes: int = 16_000) -> dict[str, Any]:
     assert isinstance(fields, dict), f"a {type(fields).__name__} at the top"
     for name, value in fields.items():
         check_field(name, value)
-    check_contract(fields)
     return fields
 
 
@@ -91,9 +121,9 @@ def check_field(name: str, value: Any) -> None:
         assert type(value) is TYPES[name], f"{name} is of the type {TYPES[name].__name__}, not {value!r}"
 
 
-def check_contract(fields: dict[str, Any]) -> None:
+def check_contract(fields: dict[str, Any], always: tuple[str, ...]) -> None:
     """Check what holds for the whole of a line."""
-    missing = [name for name in ALWAYS if name not in fields]
+    missing = [name for name in always if name not in fields]
     assert not missing, f"missing: {missing}"
     assert TIMESTAMP.fullmatch(fields["timestamp"]), f"no RFC 3339 in UTC: {fields['timestamp']!r}"
     above = {branch for name in fields for branch in ancestors(name)}

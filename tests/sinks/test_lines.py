@@ -15,8 +15,9 @@ import stat
 import sys
 import time
 import warnings
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event as Flag
@@ -31,6 +32,7 @@ from tests.sinks import event_of, padded
 from tests.strict import parse_line, strict_loads
 from wideevents import health
 from wideevents.errors import ConfigurationError
+from wideevents.events import Event
 from wideevents.health import Fault
 from wideevents.sinks import lines as lines_room
 from wideevents.sinks.lines import PATIENCE, LinesSink
@@ -38,6 +40,10 @@ from wideevents.sinks.lines import PATIENCE, LinesSink
 LONGEST = 60_000
 ENOUGH = PATIENCE + 0.15
 """Seconds that waiting may take on a busy machine, when it is to take `PATIENCE`."""
+
+
+ENDING = 10.0
+"""Seconds after which a thread that should end is stuck."""
 
 
 class Pipe:
@@ -422,7 +428,7 @@ class TestTurns:
         assert answer == "written"
 
     def test_a_signal_handler_that_ends_an_event_locks_nobody_out(self, pipe: Pipe) -> None:
-        """It runs in the thread that holds the turn, which takes its line along; what is lost all the same is counted."""
+        """It runs in the thread that holds the turn, which takes its line along; what is lost even so is counted."""
         pipe.fill()
         before = signal.signal(signal.SIGALRM, lambda *_: pipe.sink.write(event_of(padded(100))))
         try:
@@ -666,3 +672,161 @@ def write_many(pipe: Pipe, mark: str) -> int:
     for thread in threads:
         thread.join()
     return len(lost)
+
+
+class Emptied(deque[bytes]):
+    """Be empty when it is looked into, because another thread was faster."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+@contextmanager
+def interrupted(work: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Run *work* in a signal handler, again and again, so many *seconds* after it ended."""
+    over: list[bool] = []
+
+    def handle(*_: object) -> None:
+        work()
+        if not over:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        over.append(True)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class TestSignalHandlers:
+    """A signal handler runs in the middle of what the main thread does, a write of a line included."""
+
+    def test_a_line_in_the_middle_of_a_write_comes_after_it(self, pipe: Pipe) -> None:
+        """Not into it, and not never."""
+        pipe.fill(room=8_192)
+        reader = Timer(PATIENCE / 2, lambda: taken.append(pipe.read()))
+        taken: list[bytes] = []
+        with interrupted(once(lambda: pipe.sink.write(event_of(padded(100, "s")))), PATIENCE / 8):
+            reader.start()
+            pipe.sink.write(event_of(padded(20_000)))
+            reader.join()
+
+        lines = [line + b"\n" for line in (b"".join(taken) + pipe.read()).split(b"\n") if line]
+        assert [padded(20_000), padded(100, "s")] == lines
+
+    def test_a_line_in_the_middle_of_one_that_is_lost_is_written(self, pipe: Pipe) -> None:
+        """Its own fate is its own."""
+        pipe.fill()
+        reader = Timer(PATIENCE * 1.5, lambda: taken.append(pipe.read()))
+        taken: list[bytes] = []
+        with interrupted(once(lambda: pipe.sink.write(event_of(padded(100, "s")))), PATIENCE / 2):
+            reader.start()
+            with pytest.raises(TimeoutError):
+                pipe.sink.write(event_of(padded(100)))
+        reader.join()
+
+        assert padded(100, "s") in b"".join(taken) + pipe.read()
+
+    def test_a_line_that_could_not_be_taken_along_is_counted(self, pipe: Pipe) -> None:
+        """The handler has gone on, and can be told nothing any more; the line it interrupted is not to blame."""
+        pipe.fill()
+        late = once(lambda: pipe.sink.write(event_of(padded(100, "s"))))
+        with interrupted(late, PATIENCE / 2), pytest.raises(TimeoutError):
+            pipe.sink.write(event_of(padded(100)))
+
+        assert 1 == health.faults.counts()[Fault.LOST]
+
+    def test_any_number_of_lines_may_wait(self, pipe: Pipe) -> None:
+        """They are written one after the other, and not one inside the other."""
+        pipe.sink._waiting.extend(padded(20, mark) for mark in "ab" * 1_000)
+        pipe.sink.write(event_of(padded(20)))
+
+        assert [padded(20), *(padded(20, mark) for mark in "ab" * 1_000)] == pipe.lines()
+
+    def test_a_line_that_another_thread_took_is_nothing_to_do(self, pipe: Pipe) -> None:
+        """Two threads may see the same line waiting."""
+        pipe.sink._waiting = Emptied()
+        pipe.sink.write(event_of(padded(20)))
+
+        assert [padded(20)] == pipe.lines()
+
+    @pytest.mark.parametrize(("size", "seconds"), [(200, 0.001), (9_000, 0.001), (9_000, 0.0003), (LONGEST, 0.001)])
+    def test_nothing_is_lost_and_nothing_torn(self, size: int, seconds: float) -> None:
+        """A main loop that logs without a pause, a handler that logs as well, and a reader."""
+        made = Pipe(blocking=True)
+        os.set_blocking(made.reader, True)
+        written, found = Counter[bytes](), bytearray()
+
+        def read() -> None:
+            while part := os.read(made.reader, 65_536):
+                found.extend(part)
+
+        def write(event: Event) -> None:
+            written[event.line] += 1
+            made.sink.write(event)
+
+        main, handler = event_of(padded(size, "m")), event_of(padded(size + 1, "s"))
+        reader = Thread(target=read)
+        reader.start()
+        with interrupted(partial(write, handler), seconds):
+            until = time.monotonic() + 1.0
+            while time.monotonic() < until:
+                write(main)
+        os.close(made.writer)
+        reader.join(ENDING)
+        os.close(made.reader)
+
+        assert (dict(written), {}) == (dict(Counter(bytes(found).splitlines(keepends=True))), health.faults.counts())
+        assert written[handler.line] > 50
+
+    def test_threads_and_a_signal_handler_do_not_mix(self, eager_switching: None) -> None:
+        """Several threads write while the main one is interrupted."""
+        made = Pipe(blocking=True)
+        os.set_blocking(made.reader, True)
+        found, done = bytearray(), Flag()
+        written: list[bytes] = []
+
+        def read() -> None:
+            while part := os.read(made.reader, 65_536):
+                found.extend(part)
+
+        def write(event: Event) -> None:
+            with suppress(TimeoutError):  # two cores, and threads that never pause: a turn may come too late
+                made.sink.write(event)
+                written.append(event.line)
+
+        def work(event: Event) -> None:
+            while not done.is_set():
+                write(event)
+
+        main, first, second, handler = (event_of(padded(5_000, mark)) for mark in "mabs")
+        threads = [Thread(target=read), Thread(target=work, args=(first,)), Thread(target=work, args=(second,))]
+        for thread in threads:
+            thread.start()
+        with interrupted(partial(write, handler), 0.001):
+            until = time.monotonic() + 1.0
+            while time.monotonic() < until:
+                write(main)
+        done.set()
+        for thread in threads[1:]:
+            thread.join(ENDING)
+        os.close(made.writer)
+        threads[0].join(ENDING)
+        os.close(made.reader)
+
+        assert Counter(written) == Counter(bytes(found).splitlines(keepends=True))
+        assert {main.line, first.line, second.line, handler.line} == set(written)
+
+
+def once(work: Callable[[], object]) -> Callable[[], None]:
+    """Return what runs *work* the first time that it is called."""
+    left = [work]
+
+    def run() -> None:
+        if left:
+            left.pop()()
+
+    return run

@@ -21,7 +21,9 @@ CUT = "..."
 
 def keep(event: Event, time: datetime, level: Level, words: str) -> None:
     """Keep one line, as `time level logger message`, redacted now: no secret waits in memory."""
-    shown = event.keys.redaction.text(words[:READ])
+    if len(words) > READ:
+        words = words[:READ].rsplit(None, 1)[0]  # half a secret would not be recognised as one
+    shown = event.keys.redaction.text(words)
     line = _within(f"{time:%H:%M:%S.%f} {level.label} {shown}", BYTES)
     with event._lock:  # noqa: SLF001 - threads of one event must not drop the same line twice
         kept = event.flight

@@ -87,7 +87,7 @@ def _unraisable(raised: Any) -> bool:
 
 def _log(number: int, message: str, *args: object, exc_info: Any) -> bool:
     """Log it, and tell whether that was done: else it is Python's own hook that must tell it."""
-    # A dictConfig disables the loggers that it does not name; nobody means to be told nothing of what they did not catch.
+    # A dictConfig disables all loggers that it does not name; nobody means the one that tells why a process ended.
     logger.disabled = False
     if not logger.isEnabledFor(number):
         return False

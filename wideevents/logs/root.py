@@ -39,7 +39,7 @@ class Takeover:
         self._levels.clear()
         self._before = root.handlers[:]
         # The first of them: what another handler raises must not keep the line from being written.
-        root.handlers[:] = [self._handler, *(each for each in self._before if not writes_to_console(each))]
+        root.handlers[:] = [self._handler, *(each for each in self._before if not _replaced(each))]
         self._set_level("", self._loggers.level)
         for name in self._loggers.debug:
             self._set_level(name, Level.DEBUG)
@@ -52,7 +52,7 @@ class Takeover:
         root = logging.getLogger()
         now = [each for each in root.handlers if each is not self._handler]
         if len(now) < len(root.handlers):  # else somebody has set up the root logger anew
-            replaced = [each for each in self._before if each in now or writes_to_console(each)]
+            replaced = [each for each in self._before if each in now or _replaced(each)]
             root.handlers[:] = [*replaced, *(each for each in now if each not in replaced)]
         else:
             self._levels.pop("")
@@ -77,6 +77,11 @@ def writes_to_console(handler: logging.Handler) -> bool:
         return False
     own = getattr(handler, "stream", None)  # a subclass may open it later
     return own is not None and any(own is stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__))
+
+
+def _replaced(handler: logging.Handler) -> bool:
+    """Tell whether *handler* would write what ours writes once more; a dictConfig may have made one of ours."""
+    return writes_to_console(handler) or isinstance(handler, Handler)
 
 
 def _taking_any_extra(make_record: Callable[..., logging.LogRecord]) -> Callable[..., logging.LogRecord]:

@@ -41,7 +41,7 @@ class LoggingSink:
             return
         logger = logging.getLogger(self._to)
         if logger.disabled:
-            raise LookupError(f"the logger {self._to!r} is disabled: a dictConfig does that to loggers it does not name")
+            raise LookupError(f"the logger {self._to!r} is disabled, as those are that a dictConfig does not name")
         if not _has_taker(logger):
             raise LookupError(f"the logger {self._to!r} has no handler that could take the line")
         logger.handle(record)

@@ -9,6 +9,7 @@ import sys
 import time
 import weakref
 from collections import deque
+from contextlib import suppress
 from threading import RLock
 
 from wideevents.entries import Entry
@@ -37,7 +38,10 @@ class LinesSink:
     """
 
     def __init__(self, descriptor: int, *, longest: int) -> None:
-        mode = os.fstat(descriptor).st_mode
+        try:
+            mode = os.fstat(descriptor).st_mode
+        except OSError as error:
+            raise ConfigurationError(f"Lines cannot be written to the descriptor {descriptor}: {error}.") from error
         self._descriptor = descriptor
         self._is_pipe = stat.S_ISFIFO(mode)
         self._is_file = stat.S_ISREG(mode)
@@ -97,6 +101,14 @@ class LinesSink:
         A signal handler may log while this thread is in here: its line must not stand in the middle of another, and
         cannot wait for its own thread, so that the write that it interrupted takes it along.
         """
+        try:
+            self._take_turn(line, deadline)
+        finally:
+            with suppress(IndexError):  # another thread may take the last one
+                while self._waiting and not self._busy:
+                    self._write_late(self._waiting.popleft())
+
+    def _take_turn(self, line: bytes, deadline: float) -> None:
         if not self._lock.acquire(timeout=PATIENCE):
             raise TimeoutError(f"another thread held the pipe for {PATIENCE * 1000:.0f} ms")
         try:
@@ -110,13 +122,11 @@ class LinesSink:
                 self._busy = False
         finally:
             self._lock.release()
-            while self._waiting and not self._busy:
-                self._write_late(self._waiting.popleft())
 
     def _write_late(self, line: bytes) -> None:
         """Write the line of a signal handler, which has gone on meanwhile, and can be told nothing any more."""
         try:
-            self._write_in_turn(line, time.monotonic() + PATIENCE)
+            self._take_turn(line, time.monotonic() + PATIENCE)
         except OSError as error:
             report(Fault.LOST, "LinesSink", f"A signal handler's line is lost: {error}")
 
