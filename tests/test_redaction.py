@@ -152,6 +152,41 @@ class TestText:
         assert seconds_for(long) < 0.05 + 40 * seconds_for(short)
 
 
+class TestParts:
+    """A text is cut to fit its line; half a secret is still a secret, and no longer looks like one."""
+
+    JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.dBjftJeZ4CVPmB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+
+    @pytest.mark.parametrize("shift", range(0, 90, 7))
+    def test_the_head_ends_with_a_word(self, shift: int) -> None:
+        """Wherever the cut would fall, nothing of a token is left."""
+        shown = Redaction().head("m" * shift + f" {self.JWT}" * 50, 1_000)
+
+        assert set(shown.replace("[redacted]", "").split()) <= {"m" * shift}
+
+    @pytest.mark.parametrize("shift", range(0, 90, 7))
+    def test_the_end_begins_with_a_line(self, shift: int) -> None:
+        """So does that of a stack, of which the end is kept."""
+        shown = Redaction().end(f"{self.JWT}\n" * 50 + "m" * shift, 1_000)
+
+        assert set(shown.replace("[redacted]", "").split()) <= {"m" * shift}
+
+    @pytest.mark.parametrize("text", ["", "a", "a b", "\n" * 10, " " * 5 + "a" * 5, "a" * 10, "a" * 5 + " " * 5])
+    def test_what_is_short_enough_stays(self, text: str) -> None:
+        """Both ways."""
+        assert (Redaction().head(text, 10), Redaction().end(text, 10)) == (text, text)
+
+    @pytest.mark.parametrize("text", ["a" * 50, "a " + "b" * 50, "\n" * 50, "b" * 50 + "\na", " " * 50])
+    def test_a_word_that_takes_half_of_it_is_cut(self, text: str) -> None:
+        """Else nearly nothing would be left of a text without spaces."""
+        assert Redaction().head(text, 20) == text[:20]
+
+    @pytest.mark.parametrize("text", ["a" * 50, "b" * 50 + "\na", "b" * 50 + "\n" + "a" * 5])
+    def test_a_line_that_takes_half_of_it_is_cut(self, text: str) -> None:
+        """The end of one long line says something, too."""
+        assert Redaction().end(text, 20) == text[-20:]
+
+
 class TestOwnPatterns:
     """What a team calls secret is treated as ours is."""
 

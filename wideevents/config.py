@@ -82,7 +82,8 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
       `OTEL_RESOURCE_ATTRIBUTES`.
     - *output*: "json" is lines on standard output, "console" the same for people, "auto" the console on a terminal,
       else JSON; a path is a file to append to; a `Sink`; or several of these. Else `WIDEEVENTS_OUTPUT`, else "auto".
-    - *level*: events and log lines below it are dropped. Else `LOG_LEVEL`, else info.
+    - *level*: events below it are dropped, and log lines, but for loggers that have a level of their own. Else
+      `LOG_LEVEL`, else info.
     - *logging*: whether the root logger, warnings and uncaught exceptions write their lines there, too.
     - *debug_lines*: loggers, by name, whose lines below *level* are kept with the event in progress, and told in
       `log.lines` if it ends in an error, is slow, or asked to be kept.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from _thread import RLock  # what threading.RLock() returns, without the call of a Python function around it
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from wideevents import exceptions, health
@@ -14,8 +15,6 @@ from wideevents.redaction import MARKER
 from wideevents.values import plain
 
 if TYPE_CHECKING:
-    from collections import deque
-
     from wideevents.keys import Keys
 
 SMALL = 10**12
@@ -181,6 +180,16 @@ class Event(Entry):
                     self.fields["log.last_error"] = message
                 if raises:
                     self.level = max(self.level, level)
+
+    def keep_line(self, line: str, most: int, size: int) -> None:
+        """Keep a log line in `flight`, with at most *most* others and *size* bytes of all; the newest stay."""
+        with self._lock:  # threads of one event must not drop the same line twice
+            if self.flight is None:
+                self.flight = deque(maxlen=most)
+            self.flight.append(line)
+            # A copy is measured: a signal handler may log meanwhile.
+            while sum(len(each.encode("utf-8", "replace")) for each in tuple(self.flight)) > size:
+                self.flight.popleft()
 
     def seal(self) -> bool:
         """

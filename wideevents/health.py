@@ -131,6 +131,7 @@ def report(fault: Fault, subject: str, sentence: str, *, error: BaseException | 
     known = (fault, subject)
     if known not in _told and len(_told) < TOLD_LIMIT:
         _told.add(known)
+        logger.disabled = False  # a dictConfig disables all that it does not name, and nobody means this one
         try:
             logger.warning("%s", sentence, exc_info=error)
         except Exception:  # noqa: BLE001 - a broken filter or handler of somebody's must not break their work by us

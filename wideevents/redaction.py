@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MARKER = "[redacted]"
+NEWLINE = "\n"
 
 # A secret word may close a run-together word (`clientsecret`, `csrfmiddlewaretoken`): no plain word ends in these.
 _ENDINGS = """
@@ -110,6 +111,26 @@ class Redaction:
             text = masked
 
         return text
+
+    def head(self, text: str, length: int) -> str:
+        """
+        Return what `text` gives for the first *length* characters, up to the end of a word.
+
+        Half a secret would not be recognised as one. A word that takes half of them is no secret, and is cut.
+        """
+        if len(text) > length:
+            text = text[:length]
+            whole, *word = text.rsplit(None, 1) or [text]
+            text = whole if word and len(whole) > length // 2 else text
+        return self.text(text)
+
+    def end(self, text: str, length: int) -> str:
+        """Return what `text` gives for the last *length* characters, from the beginning of a line."""
+        if len(text) > length:
+            text = text[-length:]
+            start = text.find(NEWLINE, 0, length // 2) + 1
+            text = text[start:]
+        return self.text(text)
 
     def query(self, query: str) -> str:
         """

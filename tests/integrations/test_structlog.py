@@ -354,6 +354,7 @@ class TestOwnChain:
 
         assert (inside["event.id"], inside["trace.id"], inside["http.request.id"]) == (event.id, event.trace_id, "abc")
         assert "event.id" not in outside
+        assert inside.keys() - outside.keys() == {"event.id", "trace.id", "http.request.id"}
 
     def test_the_name_that_a_processor_added_is_used(self, logged: Logged) -> None:
         """`add_logger_name` writes it under "logger"."""

@@ -739,13 +739,25 @@ class TestTheLogger:
         assert (__file__, "test_a_record_goes_all_the_way") == (line["code.file.path"], line["code.function.name"])
 
     def test_records_are_not_changed_below_a_warning(self) -> None:
-        """What other handlers see of them is what the application logged."""
-        record = record_of()
+        """What other handlers see of them is what the application logged: ours at the root leaves no mark."""
+        record, last = record_of(), handler()
+        last.is_last = True
+        before = dict(vars(record))
+        with caught(), wideevents.event("job"):
+            last.handle(record)
+
+        assert before == vars(record)
+
+    def test_a_mark_is_none_for_other_libraries_formatters(self) -> None:
+        """They leave out what begins with an underscore."""
+        record = record_of(level=logging.ERROR)
         before = dict(vars(record))
         with caught(), wideevents.event("job"):
             handler().handle(record)
+        marks = vars(record).keys() - before.keys()
 
-        assert before == vars(record)
+        assert marks
+        assert all(mark.startswith("_") for mark in marks)
 
     def test_times_are_those_of_the_call(self) -> None:
         """And not those of the writing."""

@@ -15,7 +15,7 @@ import pytest
 
 import wideevents
 from tests.conftest import state
-from tests.logs import Logged, bare_root, run
+from tests.logs import Logged, bare_root, handler, logger_with, record_of, run
 from tests.strict import parse_log_line
 from wideevents import config
 from wideevents.logs.root import writes_to_console
@@ -411,3 +411,100 @@ class TestLinesOnStandardOutput:
             line[name] for name in ("service.name", "message", "level", "alert.urgency", "user.id")
         )
         assert "log.logger" in line
+
+
+class Seeing(logging.Handler):
+    """Note what comes."""
+
+    def __init__(self, seen: list[str]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(record.getMessage())
+
+
+class TestDebugLines:
+    """Their loggers are enabled for the sake of one event's `log.lines`, and for nothing else."""
+
+    LOGGER = logging.getLogger("shop.debugged")
+
+    def failing(self, logged: Logged, *debug_lines: str) -> tuple[list[str], list[str]]:
+        """Return what a handler of the user's saw of work that failed, and what its event tells of it."""
+        seen: list[str] = []
+        with bare_root(Seeing(seen)):
+            configured(logged, debug_lines=debug_lines)
+            with wideevents.event("job"):
+                self.LOGGER.debug("looked at %d", 7)
+                self.LOGGER.error("failed")
+            configured(logged, logging=False)
+        return seen, [line.partition(" ")[2] for line in logged.event().get("log.lines", [])]
+
+    def test_no_other_handler_sees_them(self, logged: Logged) -> None:
+        """A file of the user's does not fill with what nobody asked it to take."""
+        assert self.failing(logged, "shop") == (["failed"], ["debug shop.debugged looked at 7"])
+
+    def test_what_nobody_named_is_as_it_was(self, logged: Logged) -> None:
+        """Lines below the level are not even made."""
+        assert self.failing(logged, "other") == (["failed"], [])
+
+    def test_without_any_no_method_of_loggers_is_touched_for_them(self, logged: Logged) -> None:
+        """Off by default, since it costs."""
+        before = logging.Logger.handle
+        configured(logged)
+
+        assert logging.Logger.handle is before
+
+    def test_filters_of_their_logger_are_asked(self, logged: Logged) -> None:
+        """What its owner drops is not kept."""
+        refuse = lambda record: "looked" not in record.getMessage()  # noqa: E731
+        self.LOGGER.addFilter(refuse)
+        told = self.failing(logged, "shop")
+        self.LOGGER.removeFilter(refuse)
+
+        assert told == (["failed"], [])
+
+    def test_a_disabled_logger_keeps_nothing(self, logged: Logged) -> None:
+        """It says nothing at all, as a dictConfig wanted it."""
+        record = self.LOGGER.makeRecord("shop.debugged", 10, "f", 1, "looked", (), None)
+        configured(logged, debug_lines=("shop",))
+        self.LOGGER.disabled = True
+        with wideevents.event("job") as event:
+            self.LOGGER.handle(record)
+        self.LOGGER.disabled = False
+
+        assert event.flight is None
+
+    def test_a_wrapper_of_somebody_elses_over_ours_stays_and_ours_rests(self, logged: Logged) -> None:
+        """It is undone from below."""
+        original, seen = logging.Logger.handle, []
+        configured(logged, debug_lines=("shop",))
+        ours = logging.Logger.handle
+        logging.Logger.handle = theirs = lambda *given: ours(*given)  # type: ignore[method-assign, assignment]  # noqa: PLW0108
+        configured(logged, logging=False)
+        with logger_with(Seeing(seen), name="shop.debugged") as logger:
+            logger.debug("looked")
+        left, logging.Logger.handle = logging.Logger.handle, original  # type: ignore[method-assign]
+
+        assert (left, seen) == (theirs, ["looked"])
+
+
+class TestOneLineForOneCall:
+    def test_a_handler_of_ours_on_the_way_to_the_root_is_no_second_one(self, logged: Logged) -> None:
+        """A dictConfig may name one for a logger, and configure() has one at the root."""
+        configured(logged)
+        with logger_with(handler(), name="shop") as logger, logger_with(handler(), name="shop.cart") as child:
+            logger.propagate = child.propagate = True
+            child.info("hello")
+            logger.info("world")
+
+        assert ["hello", "world"] == logged.messages()
+
+    def test_a_record_that_came_from_elsewhere_is_written(self, logged: Logged) -> None:
+        """It was written there; a copy of it is another record."""
+        configured(logged)
+        with logger_with(handler(), name="shop") as logger:
+            logger.handle(record := record_of())
+            logger.handle(logging.makeLogRecord(record.__dict__))
+
+        assert ["hello", "hello"] == logged.messages()

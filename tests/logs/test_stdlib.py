@@ -28,7 +28,7 @@ from tests.test_line_contract import MAKERS, hostile, raised
 from wideevents import config, health
 from wideevents.errors import ConfigurationError
 from wideevents.health import Fault
-from wideevents.logs.stdlib import EventFilter, Handler, JsonFormatter, said
+from wideevents.logs.stdlib import ORIGIN, EventFilter, Handler, JsonFormatter, said
 from wideevents.sinks.jsonlogger import WRITTEN
 
 
@@ -528,7 +528,7 @@ class TestARecordThatTravels:
     @pytest.mark.parametrize("origin", [7, "abc", (), ("a", 7, None), ["a", "b", "c"], {"a": 1}])
     def test_a_mark_that_is_none_is_passed_by(self, origin: Any) -> None:
         """Whoever sends the record, or names an extra so, costs nobody the line."""
-        line = formatted(record_of(**{"wideevents.origin": origin}))
+        line = formatted(record_of(**{ORIGIN: origin}))
 
         assert "hello" == line["message"]
 

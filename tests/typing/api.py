@@ -84,7 +84,6 @@ def log() -> None:
     structlog_door.configure()
     structlog_door.configure(through_logging=True)
     structlog.configure(processors=[structlog_door.add_event, structlog_door.JSONRenderer(as_bytes=True)])
-    structlog_door.configure(True)  # type: ignore[call-arg]
 
 
 def add() -> None:

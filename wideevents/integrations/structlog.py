@@ -38,8 +38,7 @@ SPECIAL = ("exception", "stack", "stack_info", ARGUMENTS)
 """Keys that are no fields of the user's: stacks that were asked for, and arguments that a text did not take."""
 
 
-ORIGIN = "wideevents.origin"
-"""Key under which `add_event` tells the renderer which event a line belongs to, and that the event knows of it."""
+IDS = ("event.id", "trace.id", "http.request.id")
 
 OURS = ("timestamp", "level", "logger", "logger_name", "_record", "_from_structlog")
 """Keys that structlog's own processors write, and that a line of ours has by another name."""
@@ -129,14 +128,12 @@ def add_event(logger: Any, method: str, event_dict: EventDict) -> EventDict:
     It adds `event.id`, `trace.id` and `http.request.id`, and raises the level of the event as any line does.
     """
     event = current()
-    if event is not None and ORIGIN not in event_dict:
+    if event is not None:
         number = NUMBERS.get(method, Level.INFO)
         said = Said(0.0, number, _name(logger, event_dict), text(event_dict.get("event", "")))
         config.logs().noticed(event, said)
-        origin = event_dict[ORIGIN] = Origin.of(event)
-        event_dict.update({"event.id": origin.event_id, "trace.id": origin.trace_id})
-        if origin.request_id is not None:
-            event_dict["http.request.id"] = origin.request_id
+        ids = zip(IDS, Origin.of(event), strict=True)
+        event_dict.update({name: value for name, value in ids if value is not None})
     return event_dict
 
 
@@ -152,9 +149,10 @@ class JSONRenderer:
 
     def __call__(self, logger: Any, method: str, event_dict: EventDict) -> str | bytes:
         """Return the line."""
-        origin = event_dict.pop(ORIGIN, None)
-        if origin is not None:
-            for name in ("event.id", "trace.id", "http.request.id"):
+        event, origin = current(), None
+        if event is not None and event_dict.get("event.id") == event.id:  # add_event was here: the event knows
+            origin = Origin.of(event)
+            for name in IDS:
                 event_dict.pop(name, None)
         said = _said(logger, method, event_dict)
         for key in OURS:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
 from datetime import datetime
 
 from wideevents.events import Event
@@ -21,21 +19,8 @@ CUT = "..."
 
 def keep(event: Event, time: datetime, level: Level, words: str) -> None:
     """Keep one line, as `time level logger message`, redacted now: no secret waits in memory."""
-    if len(words) > READ:
-        words = words[:READ].rsplit(None, 1)[0]  # half a secret would not be recognised as one
-    shown = event.keys.redaction.text(words)
-    line = _within(f"{time:%H:%M:%S.%f} {level.label} {shown}", BYTES)
-    with event._lock:  # noqa: SLF001 - threads of one event must not drop the same line twice
-        kept = event.flight
-        if kept is None:
-            kept = event.flight = deque(maxlen=LINES)
-        kept.append(line)
-        while _size(tuple(kept)) > BYTES:  # a copy: a signal handler may log meanwhile
-            kept.popleft()
-
-
-def _size(lines: Iterable[str]) -> int:
-    return sum(len(line.encode("utf-8", "replace")) for line in lines)
+    shown = event.keys.redaction.head(words, READ)
+    event.keep_line(_within(f"{time:%H:%M:%S.%f} {level.label} {shown}", BYTES), LINES, BYTES)
 
 
 def _within(line: str, most: int) -> str:

@@ -26,12 +26,13 @@ class Takeover:
     """
 
     def __init__(self, handler: Handler, loggers: Loggers) -> None:
+        handler.is_last = True
         self._handler = handler
         self._loggers = loggers
         self._hooks = Hooks()
         self._before: list[logging.Handler] = []
         self._levels: dict[str, tuple[int, int]] = {}
-        self._record_maker: Any = None
+        self._originals: dict[str, Callable[..., Any]] = {}
 
     def install(self) -> None:
         """Take over; also again, after it was undone."""
@@ -44,8 +45,9 @@ class Takeover:
         for name in self._loggers.debug:
             self._set_level(name, Level.DEBUG)
         self._hooks.install()
-        self._record_maker = logging.Logger.makeRecord
-        logging.Logger.makeRecord = _taking_any_extra(self._record_maker)  # type: ignore[method-assign]
+        self._wrap("makeRecord", _taking_any_extra)
+        if self._loggers.debug:
+            self._wrap("handle", self._keeping)
 
     def undo(self) -> None:
         """Give back what was taken; what somebody has changed since is theirs."""
@@ -61,8 +63,31 @@ class Takeover:
             if logger.level == ours:
                 logger.setLevel(before)
         self._hooks.undo()
-        if getattr(logging.Logger.makeRecord, "__wrapped__", None) is self._record_maker:
-            logging.Logger.makeRecord = self._record_maker  # type: ignore[assignment, method-assign]
+        while self._originals:
+            name, original = self._originals.popitem()
+            if getattr(getattr(logging.Logger, name), "__wrapped__", None) is original:
+                setattr(logging.Logger, name, original)
+
+    def _wrap(self, name: str, wrapper: Callable[..., Any]) -> None:
+        """Wrap a method of all loggers; where somebody wraps ours later, theirs stays, and ours under it."""
+        self._originals[name] = original = getattr(logging.Logger, name)
+        setattr(logging.Logger, name, wrapper(original))
+
+    def _keeping(self, handle: Callable[..., None]) -> Callable[..., None]:
+        """
+        Keep lines below the level with their event before any handler sees them.
+
+        Their loggers are enabled for our sake alone: nobody else's handler is to write them.
+        """
+
+        @wraps(handle)
+        def keeping(logger: logging.Logger, record: logging.LogRecord) -> None:
+            if not self._originals or not self._loggers.keeps(record.name, record.levelno):
+                handle(logger, record)
+            elif not logger.disabled and logger.filter(record):
+                self._handler.keep(record)
+
+        return keeping
 
     def _set_level(self, name: str, level: Level) -> None:
         logger = logging.getLogger(name)

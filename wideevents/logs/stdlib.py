@@ -17,16 +17,26 @@ from wideevents.logs.lines import Line, Logs, Origin, Said
 from wideevents.sinks.jsonlogger import WRITTEN, is_written
 from wideevents.values import guarded, text
 
-ORIGIN = "wideevents.origin"
-"""Attribute of a record that says which event it belongs to, and that the event knows of it."""
+ORIGIN = "_wideevents_origin"
+"""
+Attribute of a record that says which event it belongs to, and that the event knows of it.
+
+Other libraries' JSON formatters take attributes for extras, but for those that begin with an underscore.
+"""
+
+HANDLED = "_wideevents_handled"
+"""Attribute of a record that a handler of ours has written: the `id` of the record, which a copy has not."""
 
 NAMES = ("event_id", "trace_id", "http_request_id")
 """Attributes for people's own format strings, written by `EventFilter`."""
 
 PLAIN = tuple(vars(logging.makeLogRecord({})))
 PLAIN_SIZE, LAST, LACKING = len(PLAIN), PLAIN[-1], ("", None)
-STANDARD = frozenset(PLAIN) | {"message", "asctime", ORIGIN, WRITTEN}
+STANDARD = frozenset(PLAIN) | {"message", "asctime", "color_message", ORIGIN, WRITTEN, HANDLED}
 """What every record has; the rest is what the call gave as `extra`."""
+
+HARMLESS = frozenset({str, int, float, bool, type(None)})
+"""Kinds of arguments that run no code of anybody's when they are printed."""
 
 WARNING = Level.WARNING
 
@@ -141,6 +151,8 @@ class Handler(logging.Handler):
     """
 
     writes_events = True
+    is_last = False
+    """Whether it stands at the root logger, where a record comes last."""
 
     def __init__(self, level: int | str = logging.NOTSET, *, logs: Callable[[], Logs]) -> None:
         super().__init__(level)
@@ -166,13 +178,20 @@ class Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line; one below the emitted level is kept with its event."""
-        if WRITTEN in record.__dict__ and is_written(record):
+        attributes = record.__dict__
+        if (WRITTEN in attributes and is_written(record)) or attributes.get(HANDLED) == id(record):
             return
         logs = self._logs()
         if logs.loggers.debug and logs.loggers.keeps(record.name, record.levelno):
-            logs.keep(said(record))
+            self.keep(record)
         else:
             logs.write(self.formatter.line(record, logs))
+        if not self.is_last:
+            attributes[HANDLED] = id(record)  # another handler of ours, at a logger above, writes no second line
+
+    def keep(self, record: logging.LogRecord) -> None:
+        """Keep the line with its event, for the case that it ends badly."""
+        self._logs().keep(said(record))
 
 
 def _extras(record: logging.LogRecord) -> Extras:
@@ -189,6 +208,11 @@ def _extras(record: logging.LogRecord) -> Extras:
 
 def _filled_in(message: str, args: Any) -> tuple[str, dict[str, Any] | None]:
     """Fill *args* in, which may run their code; if that fails, return them to be told beside the message."""
+    if type(args) is tuple and HARMLESS.issuperset(map(type, args)):
+        try:
+            return message % args, None
+        except (TypeError, ValueError, KeyError, OverflowError, MemoryError):
+            return message, {"log.arguments": args}
     made: Any = guarded(lambda: [message % args], message)
     if type(made) is list:
         return made[0], None

@@ -45,12 +45,12 @@ class Redact:
         record, clean = event.record, self._clean
         for name in record if self._thorough else event.suspects & record.keys():
             value = record[name]
-            if name in STACKS and type(value) is str:  # what is kept of it, if it must be cut, is its end
-                value = value[-self._longest :]
             if self._thorough and type(value) in {list, dict}:
                 value = plain(value, self._redaction.hides)  # a stage's own may be endless
             if type(value) is not str:
                 record[name] = self._redacted(value)
+            elif name in STACKS:  # what is kept of it, if it must be cut, is its end
+                record[name] = self._redaction.end(value, self._longest)
             elif value not in clean:
                 record[name] = self._text(value)
         return event
@@ -75,10 +75,7 @@ class Redact:
         return number if self._redaction.text(digits) is digits else MARKER
 
     def _text(self, text: str) -> str:
-        if len(text) <= self._short:
-            redacted = text
-        else:
-            redacted = self._redaction.text(text if len(text) <= self._longest else text[: self._longest])
+        redacted = text if len(text) <= self._short else self._redaction.head(text, self._longest)
         if redacted is text and len(text) <= CLEAN_LENGTH:
             if len(self._clean) >= CLEAN_LIMIT:
                 self._clean.clear()
