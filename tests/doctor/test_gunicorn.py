@@ -12,6 +12,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import gunicorn.config
 import pytest
 
 from tests.doctor.conftest import shop
@@ -27,6 +28,7 @@ def _process_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(logging.Logger.manager, "emittedNoHandlerWarning", True)
+    monkeypatch.setattr(gunicorn.config.Chdir, "default", str(tmp_path))  # it remembers where it was imported
     monkeypatch.chdir(tmp_path)
     yield
     sys.modules.pop("__config__", None)
