@@ -367,6 +367,12 @@ class TestLines:
 
         assert line({"message": "hello"} | place) == "hello  shop/cart.py:7\n"
 
+    def test_do_not_name_the_file_of_a_library(self) -> None:
+        """Its logger says which one it is."""
+        place = {"code.file.path": "/srv/lib/python3.11/site-packages/werkzeug/_internal.py", "code.line.number": 97}
+
+        assert line({"message": "hello"} | place) == "hello\n"
+
     def test_show_the_stack_that_they_asked_for(self) -> None:
         """`stack_info=True` is a traceback, too."""
         stack = 'Stack (most recent call last):\n  File "a.py", line 1, in f'

@@ -34,7 +34,8 @@ TIME_WIDTH, LEVEL_WIDTH, STATUS_WIDTH, DURATION_WIDTH = 13, 7, 3, 7
 
 KEY, LABEL, OURS, GOOD, NOTE, ERROR = "cyan", "bold cyan", "dim", "green", "yellow", "red"
 
-LIBRARY_FRAME = re.compile(r'^(?P<margin>[ |]*)File ".*?[/\\](site-packages|dist-packages|lib[/\\]python[\d.]+)[/\\]')
+LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python[\d.]+)[/\\]")
+LIBRARY_FRAME = re.compile(rf'^(?P<margin>[ |]*)File ".*?{LIBRARY.pattern}')
 """The row of a frame that is not of the application itself."""
 
 MARKS = re.compile(r"[ |]*[~^]+ *$")
@@ -302,7 +303,8 @@ class Renderer:
         shown.sort(key=lambda pair: is_ours(pair[0]))
         pairs = [self._dim(*pair) if is_ours(pair[0]) else self._pair(*pair) for pair in shown[:MOST_FIELDS]]
         place = ":".join(words(fields[key], self._value_length) for key in PLACE if key in fields)
-        place = place.removeprefix(f"{os.getcwd()}{os.sep}")  # as editors and people call a file of the project
+        # As editors and people call a file of the project; a library's own is of no use to them.
+        place = "" if LIBRARY.search(place) else place.removeprefix(f"{os.getcwd()}{os.sep}")
         pieces = [
             *([self._styled(**head)] if head else []),
             *pairs,
