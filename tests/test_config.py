@@ -328,6 +328,17 @@ class TestOutput:
         with pytest.raises(ConfigurationError):
             wideevents.configure(output="console", logging=False)
 
+    def test_a_console_that_nobody_asked_for_is_done_without(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A terminal gets lines of JSON then, and is told why."""
+        monkeypatch.setitem(sys.modules, "wideevents.sinks.console", None)
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+        wideevents.configure(output="auto", logging=False)
+
+        assert [LinesSink] == [type(sink) for sink in config.recorder().pipeline.sinks]
+        assert "Until then lines on the terminal are JSON." in caplog.text
+
     @pytest.mark.parametrize("packages", ["there", "missing"])
     def test_a_terminal_shows_the_console_if_it_can(self, packages: str) -> None:
         """Where the packages of the console are missing, lines are JSON there, too, and why is told."""
@@ -529,6 +540,14 @@ class TestWithoutConfiguration:
 
         assert done.returncode == 0
         assert b"the work" in done.stdout + done.stderr
+
+    def test_without_a_standard_output_lines_go_nowhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is the last thing that is tried, and is never refused."""
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fstat", lambda _: os.close(9_999))
+            closed = config._whatever_is_open()
+
+        assert (closed, config._whatever_is_open()) == (os.devnull, "json")
 
     def test_a_closed_standard_output_is_refused_where_somebody_asks_for_it(self) -> None:
         """A sentence, and not a number."""

@@ -937,3 +937,15 @@ class TestFork:
                 thread.join(PATIENCE)
             event.recorder.finish(event)
         assert children == [2] * 30
+
+
+class TestLogged:
+    """A log line of an event is counted in it."""
+
+    def test_a_line_after_the_end_changes_nothing(self, recorder: Recorder) -> None:
+        """It has its own urgency, and stands for itself."""
+        event = recorder.open("job", "task")
+        recorder.finish(event)
+        event.logged(Level.ERROR, "too late", raises=True)
+
+        assert (event.level, event.record) == (Level.INFO, {})

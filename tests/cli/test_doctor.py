@@ -229,3 +229,9 @@ def on_terminal(environment: dict[str, str]) -> str:
     os.close(master)
     assert process.returncode == 1, shown
     return shown.decode()
+
+
+class TestWithoutStandardOutput:
+    def test_nothing_is_shown(self) -> None:
+        """The exit status says enough."""
+        doctor._show([doctor.Piece("All is well.\n", "well")], None)

@@ -110,3 +110,12 @@ class TestMain:
         monkeypatch.setattr(sys, "stdout", Impatient())
 
         assert main(["tail", os.devnull]) == 130
+
+
+class TestStandardOutput:
+    def test_it_need_not_be_there(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        """Whoever started us may have closed it."""
+        monkeypatch.setattr(sys, "stdout", None)
+
+        assert main(["doctor", "--app", "nowhere:app"]) == 2
+        assert "nowhere" in capsys.readouterr().err

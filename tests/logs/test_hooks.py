@@ -288,6 +288,29 @@ class TestWarnings:
 
         assert "py.warnings" == logged.one()["log.logger"]
 
+    def test_are_captured_again_after_a_block_that_caught_them(self, logged: Logged) -> None:
+        """The logging module believes that it has them, and it has not: a test runner does that to every test."""
+        with warnings.catch_warnings():
+            logging.captureWarnings(capture=True)
+        made = Hooks()
+        made.install()
+        warnings.warn("old", stacklevel=1)
+        made.undo()
+
+        assert "py.warnings" == logged.one()["log.logger"]
+
+    def test_undone_after_such_a_block_they_can_be_captured_again(self, logged: Logged) -> None:
+        """By the logging module itself."""
+        made = Hooks()
+        with warnings.catch_warnings():
+            made.install()
+        made.undo()
+        logging.captureWarnings(capture=True)
+        warnings.warn("old", stacklevel=1)
+        logging.captureWarnings(capture=False)
+
+        assert "py.warnings" == logged.one()["log.logger"]
+
     def test_shown_by_somebody_else_since_stay_so(self, logged: Logged) -> None:
         """Theirs is not taken away when ours goes."""
         made = Hooks()

@@ -37,6 +37,7 @@ class Hooks:
         self._set(sys, "unraisablehook", sys.__unraisablehook__, _unraisable)
         self._warnings = not _captured()  # else somebody has captured them before, and it stays so
         if self._warnings:
+            _let_go_of_warnings()  # after a `catch_warnings` the logging module believes that it has them still
             logging.captureWarnings(capture=True)
 
     def undo(self) -> None:
@@ -45,8 +46,8 @@ class Hooks:
             if getattr(owner, name) is self._ours[owner, name]:
                 setattr(owner, name, hook)
         self._ours.clear()
-        if self._warnings and _captured():
-            logging.captureWarnings(capture=False)
+        if self._warnings:
+            _let_go_of_warnings()
 
     def _set(self, owner: Any, name: str, default: Hook, log: Hook) -> None:
         before = getattr(owner, name)
@@ -96,6 +97,13 @@ def _log(number: int, message: str, *args: object, exc_info: Any) -> bool:
     except Exception:  # noqa: BLE001 - a broken filter of somebody's must not hide the error
         return False
     return True
+
+
+def _let_go_of_warnings() -> None:
+    """Have the logging module release warnings; who shows them since then goes on showing them."""
+    theirs = None if _captured() else warnings.showwarning
+    logging.captureWarnings(capture=False)
+    warnings.showwarning = theirs or warnings.showwarning
 
 
 def _captured() -> bool:
