@@ -20,7 +20,7 @@ TYPES = {field.name: field.type for field in FIELDS if not field.shared}
 ALWAYS = ("timestamp", "event.name", "event.id", "event.kind", "duration_ms", "outcome", "level", "alert.urgency")
 ALWAYS_LOGGED = (
     *("timestamp", "level", "message", "log.logger", "service.name", "service.instance.id", "host.name"),
-    *("process.pid", "process.runtime.version", "uptime_s"),
+    *("process.pid", "process.runtime.version"),
 )
 LEVELS = {"debug", "info", "warning", "error"}
 IDS = {"event.id", "trace.id"}

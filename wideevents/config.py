@@ -116,7 +116,7 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     # A log call's line takes the same way; but what is counted, and shaped by the user, are events.
     use(
         Recorder(Pipeline((*gates, enrich, *own, *encode), sinks), keys),
-        Logs(Pipeline((enrich, *encode), sinks), keys, loggers),
+        Logs(Pipeline((enrich.identify, *encode), sinks), keys, loggers),
     )
     _take_over(Takeover(Handler(logs=logs), loggers) if logging else None)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MARKER = "[redacted]"
+
+_suspicious = shapes.suspicious
 NEWLINE = "\n"
 
 # A secret word may close a run-together word (`clientsecret`, `csrfmiddlewaretoken`): no plain word ends in these.
@@ -103,7 +105,7 @@ class Redaction:
 
         What one mark uncovers is looked at again, so that a text that went through twice is as after once.
         """
-        shaped = bool(self._patterns) or shapes.suspicious(text) is not None
+        shaped = bool(self._patterns) or _suspicious(text) is not None
         if not shaped and "=" not in text and ":" not in text:
             return text
 

@@ -8,6 +8,7 @@ and the others do not.
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import statistics
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import orjson
@@ -26,7 +28,6 @@ from structlog.processors import CallsiteParameter, CallsiteParameterAdder
 import wideevents
 from wideevents import config
 from wideevents.integrations import structlog as door
-from wideevents.integrations.logging import Handler
 
 ROUNDS = 31
 LINES = 2_000
@@ -56,14 +57,12 @@ class Ids(logging.Filter):
 
 def statics() -> dict[str, Any]:
     """Return the fields that every line of ours has, so that the others write them, too."""
-    (stage,) = [stage for stage in config.logs().pipeline.stages if hasattr(stage, "renew")]
-    return {**stage._process[0], "uptime_s": 0.1}
+    identify, *_ = config.logs().pipeline.stages
+    static: dict[str, Any] = identify.__self__._process[0]  # type: ignore[attr-defined]
+    return static
 
 
-def through_logging(logger: logging.Logger, handler: logging.Handler) -> Work:
-    logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(logging.INFO)
-
+def through_logging(logger: logging.Logger) -> Work:
     def work(number: int) -> None:
         logger.info("payment %d taken", number, extra=EXTRAS)
 
@@ -71,7 +70,7 @@ def through_logging(logger: logging.Logger, handler: logging.Handler) -> Work:
 
 
 def ours_through_logging() -> Work:
-    return through_logging(logging.getLogger(NAME), Handler())
+    return through_logging(logging.getLogger(NAME))
 
 
 def python_json_logger(path: Path) -> Work:
@@ -91,7 +90,11 @@ def python_json_logger(path: Path) -> Work:
     handler = logging.FileHandler(path)
     handler.setFormatter(formatter)
     handler.addFilter(Ids())
-    return through_logging(logging.getLogger(f"{NAME}.plain"), handler)
+    logger = logging.getLogger(f"{NAME}.plain")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    logger.makeRecord = MethodType(inspect.unwrap(logging.Logger.makeRecord), logger)  # type: ignore[method-assign]
+    return through_logging(logger)
 
 
 def through_structlog() -> Work:
@@ -164,7 +167,7 @@ def compare(paths: dict[str, Path]) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, wideevents.event("request") as event:
         paths = {name: Path(folder, f"{name}.jsonl") for name in ("wideevents", "structlog", "placeless", "plain")}
-        wideevents.configure(service="shop", output=paths["wideevents"], logging=False)
+        wideevents.configure(service="shop", output=paths["wideevents"])
         bound = {"event.id": event.id, "trace.id": event.trace_id}
         contenders = {"structlog, wideevents": ours_through_structlog()}
         contenders["structlog, wideevents"](0)

@@ -41,7 +41,6 @@ GOOD = {
     "level": "info",
     "message": "m",
     "log.logger": "l",
-    "uptime_s": 0.1,
     "service.name": "s",
     "service.instance.id": "i",
     "host.name": "h",
@@ -351,9 +350,8 @@ class TestExtras:
         """A key that is known takes a shorter way."""
         extras = [("user.id", 42), ("plan", "STARTER"), ("paid", True), ("token", "x" * 20), ("big", 2**70)]
         first, second = written(said(extras=extras), said(extras=extras))
-        uptime = {"uptime_s": 0}
 
-        assert {**first, **uptime} == {**second, **uptime}
+        assert first == second
 
     def test_a_mapping_is_flattened(self) -> None:
         """A line is flat, as an event is."""

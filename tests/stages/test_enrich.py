@@ -199,3 +199,15 @@ class TestFaults:
             pass
 
         assert parse_line(line_with({}))["events.lost"] == 1
+
+
+class TestIdentify:
+    def test_a_log_line_has_no_uptime(self) -> None:
+        """How old the process is says something of a request, and nothing of a line."""
+        enrich = Enrich({"service.name": "shop"})
+        event, line = sealed(), sealed()
+        enrich(event)
+        enrich.identify(line)
+
+        assert event.record.keys() - line.record.keys() == {"uptime_s"}
+        assert (line.static, line.tail) == (event.static, event.tail)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from wideevents import exceptions, health
-from wideevents.context import current
+from wideevents.context import current, variable
 from wideevents.entries import CLOSE, NOTHING, Entry
 from wideevents.errors import ConfigurationError
 from wideevents.events import SMALL, Event
@@ -22,7 +22,13 @@ from wideevents.logs import flight
 from wideevents.pipeline import Pipeline, Sink
 from wideevents.values import plain
 
+_get = variable.get
+
 STDERR = 2
+OURS = health.logger.name
+
+NO_TIME = (TypeError, ValueError, OverflowError, OSError)
+"""What is raised for the time of a record that was made by hand, or came from elsewhere."""
 
 KNOWN_LIMIT = 4_096
 """Names of loggers that are remembered; there are applications that invent one for every object."""
@@ -186,7 +192,7 @@ class Logs:
             return
         _depth.value = depth + 1
         try:
-            (self._voice if line.record["log.logger"] == health.logger.name else self.pipeline)(line)
+            (self._voice if line.record["log.logger"] == OURS else self.pipeline)(line)
         finally:
             _depth.value = depth
 
@@ -194,21 +200,26 @@ class Logs:
         """Return what was *said* as a line. Where it was said elsewhere, *origin* names its event."""
         created, number, logger, message, extras, error, fields, place = said
         level, label, urgency = GRADES.get(number) or _grade(number)
-        event = current() if origin is None else None
+        event = _get() if origin is None else None
+        own = None if event is None else event.fields
+        try:
+            time = datetime.fromtimestamp(created, UTC)
+        except NO_TIME:
+            time = datetime.now(UTC)
         record: dict[str, Any] = {
-            "timestamp": _time(created),
+            "timestamp": time,
             "level": label,
             "message": message,
             "log.logger": logger,
         }
-        if event is not None:
+        if event is not None and own is not None:
             record["event.id"], record["trace.id"] = event.id, event.trace_id
-            own = event.fields
-            request_id = None if own is None else own.get("http.request.id")
+            request_id = own.get("http.request.id")
         elif origin is not None:
             record["event.id"], record["trace.id"], request_id = origin
         else:
-            record["alert.urgency"], request_id = urgency, None
+            event = request_id = None  # one that has ended is none
+            record["alert.urgency"] = urgency
         if request_id is not None:
             record["http.request.id"] = request_id
         if place is not None:
@@ -306,5 +317,5 @@ def _time(created: float) -> datetime:
     """Return the time of a line; a record that came from elsewhere may hold what is no time."""
     try:
         return datetime.fromtimestamp(created, UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
+    except NO_TIME:
         return datetime.now(UTC)

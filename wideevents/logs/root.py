@@ -131,15 +131,19 @@ def _taking_any_extra(make_record: Callable[..., logging.LogRecord]) -> Callable
         extra: Mapping[str, Any] | None = None,
         sinfo: str | None = None,
     ) -> logging.LogRecord:
-        try:
-            return make_record(logger, name, level, fn, lno, msg, args, exc_info, func, extra, sinfo)
-        except KeyError:
-            if not extra:
-                raise
         record = make_record(logger, name, level, fn, lno, msg, args, exc_info, func, None, sinfo)
-        for key, value in extra.items():
-            taken = key in FORBIDDEN or key in record.__dict__
-            record.__dict__[f"{USER_FIELDS}{key}" if taken else key] = value
+        if extra is not None:
+            attributes = record.__dict__
+            if FORBIDDEN.isdisjoint(extra) and attributes.keys().isdisjoint(extra):
+                attributes.update(extra)
+            else:
+                _add(attributes, extra)
         return record
 
     return taking_any_extra
+
+
+def _add(attributes: dict[str, Any], extra: Mapping[str, Any]) -> None:
+    for key in extra:
+        taken = key in FORBIDDEN or key in attributes
+        attributes[f"{USER_FIELDS}{key}" if taken else key] = extra[key]

@@ -31,12 +31,15 @@ NAMES = ("event_id", "trace_id", "http_request_id")
 """Attributes for people's own format strings, written by `EventFilter`."""
 
 PLAIN = tuple(vars(logging.makeLogRecord({})))
-PLAIN_SIZE, LAST, LACKING = len(PLAIN), PLAIN[-1], ("", None)
+PLAIN_SIZE = len(PLAIN)
 STANDARD = frozenset(PLAIN) | {"message", "asctime", "color_message", ORIGIN, WRITTEN, HANDLED}
 """What every record has; the rest is what the call gave as `extra`."""
 
 HARMLESS = frozenset({str, int, float, bool, type(None)})
 """Kinds of arguments that run no code of anybody's when they are printed."""
+
+MISMATCH = (TypeError, ValueError, KeyError, OverflowError, MemoryError)
+"""What `%` raises for arguments that do not fit."""
 
 WARNING = Level.WARNING
 
@@ -48,7 +51,11 @@ def said(record: logging.LogRecord) -> Said:
     """Return what *record* says; nothing that its message, its arguments or its extras raise gets out."""
     attributes = record.__dict__
     message, args, error, name = record.msg, record.args, record.exc_info, record.name
-    extras = _extras(record) if len(attributes) != PLAIN_SIZE else ()
+    extras: Extras = ()
+    if more := len(attributes) - PLAIN_SIZE:
+        extras = [item for item in islice(attributes.items(), PLAIN_SIZE - 1, None) if item[0] not in STANDARD]
+        if len(extras) != more:
+            extras = _extras(record)  # there is more to it than what the call gave
     fields = None
     if type(message) is not str or type(record) is not logging.LogRecord:
         message, extras, fields = _composed(record, extras)
@@ -56,6 +63,8 @@ def said(record: logging.LogRecord) -> Said:
         message, fields = _filled_in(message, args)
     if record.exc_text or record.stack_info:
         fields = {**(fields or {}), **_stacks(record)}
+    path, line, function = record.pathname, record.lineno, record.funcName
+    known = function and type(function) is str and type(path) is str and type(line) is int
     # What Said(...) does, without the call of a Python function around it.
     return tuple.__new__(
         Said,
@@ -67,7 +76,7 @@ def said(record: logging.LogRecord) -> Said:
             extras,
             _error(error) if error else None,
             fields,
-            _place(record),
+            (path, line, function) if known else None,
         ),
     )
 
@@ -171,10 +180,13 @@ class Handler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Write *record*, if the handler's filters let it pass."""
-        passed: Any = self.filter(record) if self.filters else record
-        if passed:
-            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
-        return bool(passed)
+        if self.filters:
+            passed: Any = self.filter(record)
+            if not passed:
+                return False
+            record = passed if isinstance(passed, logging.LogRecord) else record
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line; one below the emitted level is kept with its event."""
@@ -195,23 +207,19 @@ class Handler(logging.Handler):
 
 
 def _extras(record: logging.LogRecord) -> Extras:
-    """Return what a call gave as `extra`: what stands behind the attributes that every record has."""
+    """Return what a call gave as `extra`, wherever it stands, without what `EventFilter` has written."""
     attributes = record.__dict__
-    given = iter(attributes.items())
-    if ORIGIN in attributes:
-        stamps = _stamps(record)
-        given = (item for item in attributes.items() if type(item[1]) is not str or stamps.get(item[0]) != item[1])
-    elif next(islice(given, PLAIN_SIZE - 1, None), LACKING)[0] != LAST:  # a factory of the user's put one in between
-        given = iter(attributes.items())
-    return [item for item in given if item[0] not in STANDARD]
+    stamps = _stamps(record) if ORIGIN in attributes else {}
+    given = [item for item in attributes.items() if item[0] not in STANDARD]
+    return [item for item in given if type(item[1]) is not str or stamps.get(item[0]) != item[1]]
 
 
 def _filled_in(message: str, args: Any) -> tuple[str, dict[str, Any] | None]:
     """Fill *args* in, which may run their code; if that fails, return them to be told beside the message."""
-    if type(args) is tuple and HARMLESS.issuperset(map(type, args)):
+    if type(args) is tuple and len(args) == 1 and type(args[0]) in HARMLESS:
         try:
             return message % args, None
-        except (TypeError, ValueError, KeyError, OverflowError, MemoryError):
+        except MISMATCH:
             return message, {"log.arguments": args}
     made: Any = guarded(lambda: [message % args], message)
     if type(made) is list:
@@ -262,11 +270,3 @@ def _origin(record: logging.LogRecord) -> Origin | None:
 def _stamps(record: logging.LogRecord) -> dict[str, str]:
     """Return what `EventFilter` writes on *record*."""
     return {name: value or "-" for name, value in zip(NAMES, _origin(record) or (None,) * len(NAMES), strict=True)}
-
-
-def _place(record: logging.LogRecord) -> tuple[str, int, str] | None:
-    """Return where *record* was logged; one that was made by hand may not know."""
-    path, number, function = record.pathname, record.lineno, record.funcName
-    if function and type(function) is str and type(path) is str and type(number) is int:
-        return path, number, function
-    return None

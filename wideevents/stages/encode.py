@@ -42,13 +42,14 @@ class Limits:
 class Encode:
     """Encode `event.record` as `event.line`, trimmed to the limits; the last stage."""
 
-    __slots__ = ("_careful", "_limits", "_thorough")
+    __slots__ = ("_careful", "_limits", "_most_fields", "_thorough")
 
     essential = True
 
     def __init__(self, limits: Limits, *, thorough: bool = True) -> None:
         """Take whether stages of the user's own may have emptied the record, or written a name of the process."""
         self._limits = limits
+        self._most_fields = limits.max_fields
         self._thorough = thorough
         # A line that is shorter than the longest value that is allowed holds none that is too long.
         self._careful = min(limits.max_bytes, limits.max_value_length)
@@ -59,7 +60,7 @@ class Encode:
         event.line = line = encode(record)[:-1] + event.tail
         if (
             len(line) > self._careful
-            or len(record) > self._limits.max_fields
+            or len(record) > self._most_fields
             or (self._thorough and (not record or not record.keys().isdisjoint(event.static)))
         ):
             whole = {**event.static, **record}

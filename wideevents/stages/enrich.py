@@ -30,15 +30,18 @@ class Enrich:
         renew_in_child(self)
 
     def __call__(self, event: E) -> E:
-        """Add the fields."""
-        event.static, event.tail = self._process
-        record = event.record
-        record["uptime_s"] = int((time.monotonic() - self._started) * 10) / 10
+        """Add the fields of an event."""
+        event.record["uptime_s"] = int((time.monotonic() - self._started) * 10) / 10
+        return self.identify(event)
+
+    def identify(self, entry: E) -> E:
+        """Add what a log line has, too: who writes it, and what no line has told yet."""
+        entry.static, entry.tail = self._process
         if threading.get_ident() != self._main:
-            record["thread.name"] = threading.current_thread().name
+            entry.record["thread.name"] = threading.current_thread().name
         if unreported:
-            record.update(take_unreported())
-        return event
+            entry.record.update(take_unreported())
+        return entry
 
     def renew(self) -> None:
         """Say who we are anew: a forked child is another process, and has just begun."""

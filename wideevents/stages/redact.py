@@ -43,7 +43,10 @@ class Redact:
     def __call__(self, event: E) -> E:
         """Redact every text of the record, in place."""
         record, clean = event.record, self._clean
-        for name in record if self._thorough else event.suspects & record.keys():
+        # A copy is read: another thread may still note a name, which is then that of a late write.
+        for name in record if self._thorough else tuple(event.suspects):
+            if name not in record:
+                continue
             value = record[name]
             if self._thorough and type(value) in {list, dict}:
                 value = plain(value, self._redaction.hides)  # a stage's own may be endless
@@ -75,8 +78,14 @@ class Redact:
         return number if self._redaction.text(digits) is digits else MARKER
 
     def _text(self, text: str) -> str:
-        redacted = text if len(text) <= self._short else self._redaction.head(text, self._longest)
-        if redacted is text and len(text) <= CLEAN_LENGTH:
+        length = len(text)
+        if length <= self._short:
+            redacted = text
+        elif length <= self._longest:
+            redacted = self._redaction.text(text)
+        else:
+            redacted = self._redaction.head(text, self._longest)
+        if redacted is text and length <= CLEAN_LENGTH:
             if len(self._clean) >= CLEAN_LIMIT:
                 self._clean.clear()
             self._clean.add(text)
