@@ -232,7 +232,7 @@ class TestErrors:
             structlog.get_logger().exception("failed")
         line = logged.one()
 
-        assert (line["level"], line["error.type"]) == ("error", "ValueError")
+        assert (line["level"], line["error.type"], "exc_info" in line) == ("error", "ValueError", False)
         assert line["exception.message"] == "password=[redacted]"
         assert "hunter2" not in line["exception.stacktrace"]
 
@@ -355,6 +355,21 @@ class TestOwnChain:
         assert (inside["event.id"], inside["trace.id"], inside["http.request.id"]) == (event.id, event.trace_id, "abc")
         assert "event.id" not in outside
         assert inside.keys() - outside.keys() == {"event.id", "trace.id", "http.request.id"}
+
+    def test_what_is_not_known_is_left_out(self, logged: Logged) -> None:
+        """Work that is no request has no id of one."""
+        seen: list[dict[str, Any]] = []
+        self.chain(door.add_event, lambda _, __, event_dict: seen.append(dict(event_dict)) or "")
+        with wideevents.event("job"):
+            structlog.get_logger().info("said")
+
+        assert "http.request.id" not in seen[0]
+
+    def test_a_method_by_its_old_name_is_a_warning(self, logged: Logged) -> None:
+        """Other wrappers hand the name on as it was called."""
+        line = door.JSONRenderer()(None, "warn", {"event": "said"})
+
+        assert parse_log_line(f"{line}\n".encode())["level"] == "warning"
 
     def test_the_name_that_a_processor_added_is_used(self, logged: Logged) -> None:
         """`add_logger_name` writes it under "logger"."""
