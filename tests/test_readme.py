@@ -90,6 +90,16 @@ class TestBlocks:
         assert events.one()["note"] == "card [redacted]"
         assert events.one()["form.token_kind"] == "csrf"
 
+    def test_the_log_call_does_what_is_said(self, told: dict[str, Any]) -> None:
+        """Its line has the id of its event, which is a warning now."""
+        with testing.capture() as events:
+            told["app"].test_client().post("/pay")
+            event, (line,) = events.one(), events.lines
+
+        assert (event["level"], event["log.count.warning"]) == ("warning", 1)
+        assert (line["event.id"], line["message"]) == (event["event.id"], "card of ann declined")
+        assert (line["payment.attempt"], "alert.urgency" in line) == (2, False)
+
 
 class TestText:
     def test_is_short(self) -> None:
