@@ -59,6 +59,11 @@ def said(record: logging.LogRecord) -> Said:
     fields = None
     if type(message) is not str or type(record) is not logging.LogRecord:
         message, extras, fields = _composed(record, extras)
+    elif type(args) is tuple and len(args) == 1 and type(args[0]) in HARMLESS:
+        try:
+            message %= args
+        except MISMATCH:
+            fields = {"log.arguments": args}
     elif args:
         message, fields = _filled_in(message, args)
     if record.exc_text or record.stack_info:
@@ -216,11 +221,6 @@ def _extras(record: logging.LogRecord) -> Extras:
 
 def _filled_in(message: str, args: Any) -> tuple[str, dict[str, Any] | None]:
     """Fill *args* in, which may run their code; if that fails, return them to be told beside the message."""
-    if type(args) is tuple and len(args) == 1 and type(args[0]) in HARMLESS:
-        try:
-            return message % args, None
-        except MISMATCH:
-            return message, {"log.arguments": args}
     made: Any = guarded(lambda: [message % args], message)
     if type(made) is list:
         return made[0], None
