@@ -27,9 +27,6 @@ _get = variable.get
 STDERR = 2
 OURS = health.logger.name
 
-NO_TIME = (TypeError, ValueError, OverflowError, OSError)
-"""What is raised for the time of a record that was made by hand, or came from elsewhere."""
-
 KNOWN_LIMIT = 4_096
 """Names of loggers that are remembered; there are applications that invent one for every object."""
 
@@ -202,12 +199,8 @@ class Logs:
         level, label, urgency = GRADES.get(number) or _grade(number)
         event = _get() if origin is None else None
         own = None if event is None else event.fields
-        try:
-            time = datetime.fromtimestamp(created, UTC)
-        except NO_TIME:
-            time = datetime.now(UTC)
         record: dict[str, Any] = {
-            "timestamp": time,
+            "timestamp": _time(created),
             "level": label,
             "message": message,
             "log.logger": logger,
@@ -317,5 +310,5 @@ def _time(created: float) -> datetime:
     """Return the time of a line; a record that came from elsewhere may hold what is no time."""
     try:
         return datetime.fromtimestamp(created, UTC)
-    except NO_TIME:
+    except (TypeError, ValueError, OverflowError, OSError):
         return datetime.now(UTC)
