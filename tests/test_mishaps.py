@@ -303,11 +303,8 @@ MISHAPS = [
     Mishap("a kill", "log.info('hello'); os.kill(os.getpid(), signal.SIGKILL)", ["hello"], -9),
     Mishap(
         "a deprecation",
-        "warnings.simplefilter('always'); exec('assert (1, 2)'); log.info('on')",
-        [
-            "<string>:1: SyntaxWarning: assertion is always true, perhaps remove parentheses?\n",
-            "on",
-        ],
+        "warnings.simplefilter('always'); warnings.warn_explicit('old', DeprecationWarning, 'f.py', 7); log.info('on')",
+        ["f.py:7: DeprecationWarning: old\n", "on"],
     ),
     Mishap(
         "a stream that was replaced",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import pickle
 import sys
 from collections.abc import Iterator
 from logging.handlers import QueueHandler
@@ -501,10 +502,11 @@ class TestOneLineForOneCall:
         assert ["hello", "world"] == logged.messages()
 
     def test_a_record_that_came_from_elsewhere_is_written(self, logged: Logged) -> None:
-        """It was written there; a copy of it is another record."""
+        """It was written there, by a handler of ours; here it was not."""
         configured(logged)
         with logger_with(handler(), name="shop") as logger:
             logger.handle(record := record_of())
-            logger.handle(logging.makeLogRecord(record.__dict__))
+            logger.handle(record)
+            logger.handle(logging.makeLogRecord(pickle.loads(pickle.dumps(record.__dict__))))
 
         assert ["hello", "hello"] == logged.messages()

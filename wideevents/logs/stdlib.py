@@ -25,7 +25,7 @@ Other libraries' JSON formatters take attributes for extras, but for those that 
 """
 
 HANDLED = "_wideevents_handled"
-"""Attribute of a record that a handler of ours has written: the `id` of the record, which a copy has not."""
+"""Attribute of a record that a handler of ours has written."""
 
 NAMES = ("event_id", "trace_id", "http_request_id")
 """Attributes for people's own format strings, written by `EventFilter`."""
@@ -84,6 +84,17 @@ def said(record: logging.LogRecord) -> Said:
             (path, line, function) if known else None,
         ),
     )
+
+
+class _Mark:
+    """Mark a record as written here: where it is sent to another process, it is not."""
+
+    def __reduce__(self) -> tuple[type[bool], tuple[()]]:
+        """Become False on the way."""
+        return bool, ()
+
+
+MARK = _Mark()
 
 
 class JsonFormatter(BaseJsonFormatter):
@@ -196,7 +207,7 @@ class Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line; one below the emitted level is kept with its event."""
         attributes = record.__dict__
-        if (WRITTEN in attributes and is_written(record)) or attributes.get(HANDLED) == id(record):
+        if (WRITTEN in attributes and is_written(record)) or attributes.get(HANDLED) is MARK:
             return
         logs = self._logs()
         if logs.loggers.debug and logs.loggers.keeps(record.name, record.levelno):
@@ -204,7 +215,7 @@ class Handler(logging.Handler):
         else:
             logs.write(self.formatter.line(record, logs))
         if not self.is_last:
-            attributes[HANDLED] = id(record)  # another handler of ours, at a logger above, writes no second line
+            attributes[HANDLED] = MARK  # another handler of ours, at a logger above, writes no second line
 
     def keep(self, record: logging.LogRecord) -> None:
         """Keep the line with its event, for the case that it ends badly."""
