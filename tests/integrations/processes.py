@@ -121,3 +121,11 @@ def doubled(lines: list[Fields]) -> list[Any]:
     """Return what one process said twice at the same time."""
     said = Counter((line["process.pid"], line["timestamp"], line["message"]) for line in lines if "message" in line)
     return [each for each, times in said.items() if times > 1]
+
+
+def stop(server: Running) -> list[Fields]:
+    """Stop the server, check that nothing went past the stream or came twice, and return the lines."""
+    lines = server.stop()
+    assert server.err == []
+    assert doubled(lines) == []
+    return lines

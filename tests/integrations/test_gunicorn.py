@@ -8,13 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from gunicorn.config import Config
 
-from tests.integrations.processes import Running, doubled, events, logged, running
+from tests.integrations.processes import doubled, events, logged, running, stop
 from tests.integrations.servers import Lines, eventually
 from wideevents.integrations._printed import Printed
 from wideevents.integrations.gunicorn import Logger
@@ -58,15 +57,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def stop(server: Running) -> list[dict[str, object]]:
-    """Stop the server, check that nothing went past the stream or came twice, and return the lines."""
-    lines = server.stop()
-    assert server.err == []
-    assert doubled(lines) == []
-    return lines
-
-
-KINDS = ["sync", "gthread", pytest.param("gevent", marks=pytest.mark.skipif(not find_spec("gevent"), reason="extra"))]
+KINDS = ("sync", "gthread", "gevent")
 
 
 class TestProcesses:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from tests.integrations.processes import Running, doubled, events, logged, running
+from tests.integrations.processes import events, logged, running, stop
 from tests.integrations.servers import Lines
 from wideevents.integrations._printed import Printed
 from wideevents.integrations.uvicorn import LOG_CONFIG, Handler
@@ -52,14 +52,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "shop.py").write_text(APP)
     (tmp_path / "uvicorn.json").write_text(json.dumps(LOG_CONFIG))
     return tmp_path
-
-
-def stop(server: Running) -> list[dict[str, object]]:
-    """Stop the server, check that nothing went past the stream or came twice, and return the lines."""
-    lines = server.stop()
-    assert server.err == []
-    assert doubled(lines) == []
-    return lines
 
 
 class TestProcesses:

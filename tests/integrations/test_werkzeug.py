@@ -15,7 +15,7 @@ from flask import cli
 from flask.logging import default_handler
 
 import wideevents
-from tests.integrations.processes import HOST, Running, doubled, events, logged, running
+from tests.integrations.processes import HOST, events, logged, running, stop
 from tests.integrations.servers import PATIENCE, Ask, Lines, environ, lines_caught
 from wideevents.integrations import werkzeug, wsgi
 from wideevents.integrations._printed import Printed
@@ -62,14 +62,6 @@ def folder(tmp_path: Path) -> Path:
     """Give a folder with the application, behind a dispatcher that serves a part of it past the door."""
     (tmp_path / "shop.py").write_text(APP)
     return tmp_path
-
-
-def stop(server: Running) -> list[dict[str, object]]:
-    """Stop the server, check that nothing went past the stream or came twice, and return the lines."""
-    lines = server.stop()
-    assert server.err == []
-    assert doubled(lines) == []
-    return lines
 
 
 class TestProcesses:
