@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from wideevents.exceptions import STACK_LENGTH, describe, qualified_name, stacktrace
+from wideevents.exceptions import STACK_LENGTH, describe, given, qualified_name, stacktrace
 
 
 class ShopError(Exception):
@@ -154,3 +154,21 @@ class TestStacktrace:
 
         assert "ValueError" in shown
         assert len(shown) <= STACK_LENGTH + len("\n  ...\n")
+
+
+class TestGiven:
+    ERROR = ValueError("v")
+
+    @pytest.mark.parametrize("exc_info", [ERROR, (ValueError, ERROR, None)], ids=["itself", "tuple"])
+    def test_finds_the_exception_of_a_log_call(self, exc_info: object) -> None:
+        """In each of the forms that `exc_info` has."""
+        assert given(exc_info) is self.ERROR
+
+    @pytest.mark.parametrize("exc_info", [None, True, (None, None, None), (), "text"], ids=str)
+    def test_finds_none_in_anything_else(self, exc_info: object) -> None:
+        """A record that was made by hand may hold whatever it likes there."""
+        assert given(exc_info) is None
+
+    def test_does_not_ask_what_it_is_given(self) -> None:
+        """A proxy of what is gone would raise."""
+        assert given(weakref.proxy(set())) is None

@@ -27,6 +27,14 @@ def describe(error: object) -> dict[str, object]:
     return described
 
 
+def given(exc_info: object) -> BaseException | None:
+    """Return the exception of a log call's `exc_info`: itself, or in the tuple of `sys.exc_info()`; None for others."""
+    if type(exc_info) is tuple and len(exc_info) == len(("type", "value", "trace")):
+        exc_info = exc_info[1]
+    # isinstance() would ask the object, which may be a proxy of nothing.
+    return exc_info if issubclass(type(exc_info), BaseException) else None  # type: ignore[return-value]
+
+
 def qualified_name(kind: type) -> str:
     """Return the name of a class with its module, which builtins do without."""
     module = kind.__module__

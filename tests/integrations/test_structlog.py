@@ -245,6 +245,17 @@ class TestErrors:
 
         assert logged.one()["exception.message"] == "'gone'"
 
+    def test_one_that_is_false_is_told(self, logged: Logged) -> None:
+        """An exception that holds others may be as long as they are many."""
+
+        class Several(Exception):  # noqa: N818 - its name is of no matter
+            def __len__(self) -> int:
+                return 0
+
+        structlog.get_logger().warning("failed", exc_info=Several("none"))
+
+        assert logged.one()["exception.message"] == "none"
+
     def test_without_one_there_is_none(self, logged: Logged) -> None:
         """`exc_info=True` outside any handler says nothing."""
         structlog.get_logger().warning("failed", exc_info=True)

@@ -18,6 +18,7 @@ from structlog.typing import EventDict, Processor
 
 from wideevents import config
 from wideevents.context import current
+from wideevents.exceptions import given
 from wideevents.levels import Level
 from wideevents.logs.lines import Line, Origin, Said
 from wideevents.values import guarded, text
@@ -174,7 +175,7 @@ def _said(logger: Any, method: str, event_dict: EventDict) -> Said:
         _name(logger, event_dict),
         message if type(message) is str else text(message),
         event_dict.items(),
-        _error(error) if error else None,
+        None if error is None else _error(error),
         fields,
         _place(logger, method),
     )
@@ -199,10 +200,11 @@ def _special(event_dict: EventDict) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _error(exc_info: Any) -> BaseException | None:
-    """Return the exception that a call gave: itself, as a tuple, or True for the one that is being handled."""
-    error = exc_info[1] if type(exc_info) is tuple and len(exc_info) == len(("type", "value", "trace")) else exc_info
-    return error if isinstance(error, BaseException) else sys.exc_info()[1]
+def _error(exc_info: object) -> BaseException | None:
+    """Return the exception that a call gave, or for True the one that is being handled."""
+    found = given(exc_info)
+    is_asked_for = type(exc_info) in {bool, int} and bool(exc_info)
+    return sys.exc_info()[1] if found is None and is_asked_for else found
 
 
 def _place(logger: Any, method: str) -> tuple[str, int, str] | None:

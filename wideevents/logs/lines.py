@@ -38,7 +38,7 @@ CALM = ("py.warnings", "wideevents")
 
 
 class Origin(NamedTuple):
-    """Say which event a line belongs to, and which thread logged it: it may be written elsewhere, and later."""
+    """Say which event a line belongs to: it may be written elsewhere, and later."""
 
     event_id: str
     trace_id: str
@@ -78,6 +78,7 @@ class Line(Entry):
         self.level = level
         self.event = event
         self.suspects = {MESSAGE}
+        # What detach() does, without the call: a line is made for every log call.
         self.record = record
         self.static = NOTHING
         self.tail = CLOSE
@@ -172,10 +173,11 @@ class Logs:
     since the event does; outside any event it has its own urgency.
     """
 
-    __slots__ = ("_voice", "keys", "loggers", "pipeline")
+    __slots__ = ("_stages", "_voice", "keys", "loggers", "pipeline")
 
     def __init__(self, pipeline: Pipeline[Line], keys: Keys, loggers: Loggers) -> None:
         self.pipeline = pipeline
+        self._stages = Pipeline(pipeline.stages, (KEPT,))
         self._voice = Pipeline(pipeline.stages, (_Voice(pipeline.sinks),))
         self.keys = keys
         self.loggers = loggers
@@ -234,7 +236,7 @@ class Logs:
 
     def finished(self, line: Line) -> None:
         """Send *line* through the stages alone: whoever asked for it writes it."""
-        Pipeline(self.pipeline.stages, (KEPT,))(line)
+        self._stages(line)
 
     def keep(self, said: Said) -> None:
         """Keep a line below the emitted level with the event in progress, as text; without one it is gone."""

@@ -11,6 +11,7 @@ from pythonjsonlogger.core import BaseJsonFormatter
 
 from wideevents.context import current
 from wideevents.errors import ConfigurationError
+from wideevents.exceptions import given
 from wideevents.fields import MESSAGE
 from wideevents.levels import Level
 from wideevents.logs.lines import Line, Logs, Origin, Said
@@ -79,7 +80,7 @@ def said(record: logging.LogRecord) -> Said:
             name if type(name) is str else text(name),
             message,
             extras,
-            _error(error) if error else None,
+            None if error is None else given(error),
             fields,
             (path, line, function) if known else None,
         ),
@@ -242,10 +243,10 @@ def _composed(record: logging.LogRecord, extras: Extras) -> tuple[str, Extras, d
     """Return the message of a *record* that is not filled in by `%`, and what must be told beside it."""
     if not record.args:
         # Guarded as a whole: a dead proxy raises when it is asked what it is.
-        given: Any = guarded(lambda: dict(record.msg) if isinstance(record.msg, Mapping) else None, record.msg)
-        if type(given) is dict:
-            message = text(given.pop(MESSAGE, ""))
-            return message, [*given.items(), *extras], None
+        fields: Any = guarded(lambda: dict(record.msg) if isinstance(record.msg, Mapping) else None, record.msg)
+        if type(fields) is dict:
+            message = text(fields.pop(MESSAGE, ""))
+            return message, [*fields.items(), *extras], None
     made: Any = guarded(lambda: [str.__str__(record.getMessage())], record)
     if type(made) is list:
         return made[0], extras, None
@@ -260,12 +261,6 @@ def _stacks(record: logging.LogRecord) -> dict[str, Any]:
         "code.stacktrace": record.stack_info,
     }
     return {name: text(stack) for name, stack in stacks.items() if stack}
-
-
-def _error(exc_info: Any) -> BaseException | None:
-    """Return the exception of a record; one that was made by hand may hold anything there."""
-    error = exc_info[1] if type(exc_info) is tuple and len(exc_info) == len(("type", "value", "trace")) else exc_info
-    return error if isinstance(error, BaseException) else None
 
 
 def _origin(record: logging.LogRecord) -> Origin | None:
