@@ -10,13 +10,14 @@ import pytest
 from tests.conftest import at_once, in_child
 from wideevents import health
 from wideevents.health import (
-    ON_THE_NEXT_LINE,
     TOLD_LIMIT,
     Fault,
     Tally,
     faults,
     forget,
     give_back,
+    lost,
+    observers,
     report,
     take_unreported,
     unreported,
@@ -161,12 +162,43 @@ class TestReport:
         assert record.exc_info[1] is error
 
     def test_keeps_late_writes_and_lost_lines_for_the_next_line(self) -> None:
-        """Two faults are fields of the next line; the others are only counted."""
+        """Three faults are fields of the next line; the others are only counted."""
         for fault in Fault:
             report(fault, "key", "It went wrong.")
 
-        assert unreported.counts() == dict.fromkeys(ON_THE_NEXT_LINE, 1)
-        assert {fault.value for fault in ON_THE_NEXT_LINE} == {"events.late_writes", "events.lost"}
+        assert unreported.counts() == {"events.late_writes": 1, "events.lost": 1, "events.withheld": 1}
+
+    def test_counts_what_was_lost_by_where_it_was_to_go(self) -> None:
+        """A disk that is full and a Sentry that is down are two matters; sinks that are not ours are one."""
+        lost("sentry", "SentrySink", "It is down.", number=3)
+        lost("lines", "LinesSink", "The disk is full.")
+        lost("TheirSink", "TheirSink", "It went wrong.")
+
+        counts = {"sentry": 3, "lines": 1, "other": 1}
+        told = {f"events.lost_in.{sink}": number for sink, number in counts.items()}
+        assert take_unreported() == {"events.lost": 5, **told}
+
+    def test_gives_back_what_was_not_written_after_all(self) -> None:
+        """The line that was to tell of a loss may be lost itself."""
+        lost("sentry", "SentrySink", "It is down.", number=3)
+        report(Fault.WITHHELD, "sentry", "Too many.", number=2)
+        told = take_unreported()
+        give_back({**told, "level": "info"})
+
+        assert take_unreported() == told == {"events.lost": 3, "events.lost_in.sentry": 3, "events.withheld": 2}
+
+    def test_tells_observers_every_time(self) -> None:
+        """Metrics count what a sentence says once."""
+        seen: list[tuple[Fault, str, int]] = []
+        observers.append(observe := lambda *told: seen.append(told))
+        try:
+            lost("TheirSink", "Theirs", "It went wrong.", number=2)
+            for _ in range(2):
+                report(Fault.WITHHELD, "sentry", "Too many.")
+        finally:
+            observers.remove(observe)
+
+        assert seen == [(Fault.LOST, "other", 2), *[(Fault.WITHHELD, "sentry", 1)] * 2]
 
     def test_stops_telling_when_there_is_no_end_of_subjects(self, caplog: pytest.LogCaptureFixture) -> None:
         """Hostile keys cost neither memory nor a flood of log lines; they are counted all the same."""

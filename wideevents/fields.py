@@ -54,18 +54,17 @@ FIELDS: tuple[Field, ...] = (
         level               debug, info, warning or error
         alert.urgency       page, business_hours, none or on_request
         alert.fingerprint   what makes two alerts one
-        alert.runbook       where to read what to do
         trace.id            32 hex digits, a W3C trace id
         parent.id           the event or span that caused this one
-        owner.team          who is called
         framework.name      the framework behind the door
         framework.version   its version
         http.request.id     the X-Request-ID that came in, or a new one
-        exception.slug      a stable name for the place it was raised
+        exception.slug      a stable name for the place it was raised, or the error's own
         error.fingerprint   what makes two errors one
         error.why           why it happened, for the person on call
         error.fix           what to do about it
         error.link          where to read more
+        error.code          the name that the error gives itself
         sentry.event_id     the same error in Sentry
         sample.reason       why the line was kept
         log.logger          the logger of a log line
@@ -94,7 +93,7 @@ FIELDS: tuple[Field, ...] = (
         exception.type                 the class of the exception
         exception.message              its message, redacted
         exception.stacktrace           its traceback
-        code.file.path                 where a line was logged
+        code.file.path                 where an exception was raised, or a line was logged
         code.function.name             in which function
         code.stacktrace                the stack that a log call asked for
         """,
@@ -121,13 +120,19 @@ FIELDS: tuple[Field, ...] = (
     *_fields(
         Status.OWN,
         """
-        in_flight            events in progress in this process, this one included
-        error.count          errors noted on this event
-        log.count.warning    warnings logged
-        log.count.error      errors logged
-        sample.rate          one line stands for N
-        events.late_writes   writes that came after their event had ended, since the last line
-        events.lost          lines that could not be written, since the last line
+        in_flight                events in progress in this process, this one included
+        error.count              errors noted on this event
+        log.count.warning        warnings logged
+        log.count.error          errors logged
+        sample.rate              one line stands for N
+        events.late_writes       writes that came after their event had ended, since the last line
+        events.lost              lines and reports that could not be written, since the last line
+        events.lost_in.lines     those lost on standard output, or in a file
+        events.lost_in.console   on the terminal
+        events.lost_in.logging   in a handler of the logging module
+        events.lost_in.sentry    on the way to Sentry
+        events.lost_in.other     in a sink of your own
+        events.withheld          reports that were too many to be sent, since the last line
         """,
         int,
     ),
@@ -135,7 +140,7 @@ FIELDS: tuple[Field, ...] = (
         Status.STABLE,
         """
         http.response.status_code   the status
-        code.line.number            the line that a log call stands in
+        code.line.number            the line of it
         """,
         int,
     ),
@@ -154,19 +159,23 @@ FIELDS: tuple[Field, ...] = (
         http.response.streamed   the length was not known beforehand
         client.disconnected      the client left before the last byte
         exception.handled        the application dealt with it
+        error.expected           worth knowing, and nobody's time
         """,
         bool,
     ),
     *_fields(
         Status.OWN,
         """
-        log.lines       lines of this event: time level logger message
-        log.arguments   what the format string of a log call did not take
-        event.trimmed   what was cut to keep the line within its size
+        log.lines          lines of this event: time level logger message
+        log.arguments      what the format string of a log call did not take
+        exception.causes   what caused it, nearest first, and what a group holds
+        event.trimmed      what was cut to keep the line within its size
         """,
         list,
     ),
     *_fields(Status.OWN, f"{MESSAGE}   what a log line says, or, in an event, what the user does", shared=True),
+    *_fields(Status.OWN, "owner.team      who is called", shared=True),
+    *_fields(Status.OWN, "alert.runbook   where to read what to do", shared=True),
     *_fields(Status.OWN, "db.count         calls of the database", int, shared=True),
     *_fields(Status.OWN, "db.duration_ms   time spent in it", float, shared=True),
 )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from threading import RLock
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from wideevents.forks import renew_in_child
 
@@ -86,10 +86,11 @@ class Tally(Generic[Key]):
 
 
 class Fault(StrEnum):
-    """Name what can go wrong; two of them are fields of the next line."""
+    """Name what can go wrong; three of them are fields of the next line."""
 
     LATE_WRITE = "events.late_writes"
     LOST = "events.lost"
+    WITHHELD = "events.withheld"
     NO_EVENT = "fields.without_event"
     RESERVED = "fields.reserved"
     BAD_VALUE = "fields.bad_value"
@@ -99,35 +100,61 @@ class Fault(StrEnum):
     UNTOLD = "sentences.untold"
 
 
-ON_THE_NEXT_LINE = frozenset({Fault.LATE_WRITE, Fault.LOST})
+SINKS = ("lines", "console", "logging", "sentry", "other")
+LOST_IN = {sink: f"{Fault.LOST}_in.{sink}" for sink in SINKS}
+ON_THE_NEXT_LINE = frozenset(
+    {*(str(each) for each in (Fault.LATE_WRITE, Fault.LOST, Fault.WITHHELD)), *LOST_IN.values()}
+)
 
 
 def take_unreported() -> dict[str, int]:
     """Return the faults that no line has told yet, as fields, and forget them."""
-    return {fault.value: number for fault, number in unreported.take().items()}
+    return unreported.take()
 
 
 def give_back(record: Mapping[str, Any]) -> None:
     """Remember again what *record* was to tell, since it will not be written."""
-    for fault in ON_THE_NEXT_LINE:
-        if fault in record:
-            unreported.add(fault, record[fault])
+    for name in ON_THE_NEXT_LINE & record.keys():
+        unreported.add(name, record[name])
 
+
+Observer: TypeAlias = Callable[[Fault, str, int], object]
+
+observers: list[Observer] = []
+"""Who is told of every fault: its kind, its subject (of a loss its sink), and how many there were."""
 
 faults: Tally[Fault] = Tally()
-unreported: Tally[Fault] = Tally()
+unreported: Tally[str] = Tally()
 _told: set[tuple[Fault, str]] = set()
 
 
-def report(fault: Fault, subject: str, sentence: str, *, error: BaseException | None = None) -> None:
+def lost(sink: str, subject: str, sentence: str, *, error: BaseException | None = None, number: int = 1) -> None:
+    """Report that *number* lines or reports did not arrive where *sink* leads; one that is not ours is "other"."""
+    name = sink if sink in LOST_IN else "other"
+    unreported.add(LOST_IN[name], number)
+    _count(Fault.LOST, name, number)
+    _tell(Fault.LOST, subject, sentence, error)
+
+
+def report(fault: Fault, subject: str, sentence: str, *, error: BaseException | None = None, number: int = 1) -> None:
     """
     Count *fault*, and log *sentence* the first time it happens to *subject*.
 
     *subject* is what a person would look for: a key, the name of a sink or a stage.
     """
-    faults.add(fault)
+    _count(fault, subject, number)
+    _tell(fault, subject, sentence, error)
+
+
+def _count(fault: Fault, subject: str, number: int) -> None:
+    faults.add(fault, number)
     if fault in ON_THE_NEXT_LINE:
-        unreported.add(fault)
+        unreported.add(fault, number)
+    for observe in tuple(observers):
+        observe(fault, subject, number)
+
+
+def _tell(fault: Fault, subject: str, sentence: str, error: BaseException | None) -> None:
     known = (fault, subject)
     if known not in _told and len(_told) < TOLD_LIMIT:
         _told.add(known)

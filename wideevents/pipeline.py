@@ -16,7 +16,11 @@ Stage: TypeAlias = Callable[[Event], Event | None]
 
 
 class Sink(Protocol):
-    """Take what the stages let through."""
+    """
+    Take what the stages let through.
+
+    One of ours has a `name`, by which its losses are counted; all others are "other" together.
+    """
 
     def write(self, entry: Entry, /) -> object:
         """Write `entry.line`, of an event or of a log call: one line of JSON, in bytes, that ends in a newline."""
@@ -60,7 +64,7 @@ class Pipeline(Generic[E]):
                 sink.write(entry)
                 written = True
             except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
-                _tell(Fault.LOST, sink, "the line is lost", error)
+                _lose(sink, error)
         if not written:
             health.give_back(entry.record)
 
@@ -70,18 +74,28 @@ class Pipeline(Generic[E]):
             try:
                 sink.close()
             except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
-                _tell(Fault.LOST, sink, "the line is lost", error)
+                _lose(sink, error)
 
 
 def _without(stage: object, entry: E, error: Exception) -> E | None:
     """Return the entry if it can go on without the stage that failed."""
     if getattr(stage, "essential", False):
-        _tell(Fault.LOST, stage, "the line is lost", error)
+        _lose(stage, error)
         return None
-    _tell(Fault.STAGE, stage, "the line went on without it", error)
+    name = _name(stage)
+    health.report(Fault.STAGE, name, _sentence(name, "the line went on without it", error), error=error)
     return entry
 
 
-def _tell(fault: Fault, step: object, outcome: str, error: Exception) -> None:
-    name = getattr(step, "__name__", type(step).__name__)
-    health.report(fault, name, f"{name} failed, and {outcome}: {guarded(lambda: repr(error), error)}", error=error)
+def _lose(step: object, error: Exception) -> None:
+    """Report a line that a sink, or a stage, did not write."""
+    name = _name(step)
+    health.lost(getattr(step, "name", ""), name, _sentence(name, "the line is lost", error), error=error)
+
+
+def _name(step: object) -> str:
+    return str(getattr(step, "__name__", type(step).__name__))
+
+
+def _sentence(name: str, outcome: str, error: Exception) -> str:
+    return f"{name} failed, and {outcome}: {guarded(lambda: repr(error), error)}"

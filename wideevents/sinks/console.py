@@ -87,6 +87,8 @@ class ConsoleSink:
     held.
     """
 
+    name = "console"
+
     def __init__(
         self, *, monotonic: Callable[[], float] = time.monotonic, later: Callable[[float, Look], object] = _later
     ) -> None:

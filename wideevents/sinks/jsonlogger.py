@@ -26,6 +26,8 @@ class LoggingSink:
     of its parents, that is not wideevents' own: that one is what hands the line over.
     """
 
+    name = "logging"
+
     def __init__(self, to: logging.Handler | str = "wideevents.events") -> None:
         if not isinstance(to, logging.Handler | str):
             raise ConfigurationError.of("to", to, "a handler of the logging module, or the name of a logger")

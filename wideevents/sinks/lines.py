@@ -15,7 +15,7 @@ from threading import RLock
 from wideevents.entries import Entry
 from wideevents.errors import ConfigurationError
 from wideevents.forks import renew_in_child
-from wideevents.health import Fault, report
+from wideevents.health import lost
 
 if sys.platform != "win32":
     import fcntl
@@ -36,6 +36,8 @@ class LinesSink:
     A file opened to append takes a whole line at once. A pipe mixes the lines of its writers as soon as one is longer
     than `PIPE_BUF`, so all of them take turns: *longest* is the longest line that will come.
     """
+
+    name = "lines"
 
     def __init__(self, descriptor: int, *, longest: int) -> None:
         try:
@@ -128,7 +130,7 @@ class LinesSink:
         try:
             self._take_turn(line, time.monotonic() + PATIENCE)
         except OSError as error:
-            report(Fault.LOST, "LinesSink", f"A signal handler's line is lost: {error}")
+            lost(self.name, "LinesSink", f"A signal handler's line is lost: {error}")
 
     def _write_locked(self, line: bytes, deadline: float) -> None:
         locked = self._lock_out_processes(deadline)

@@ -73,8 +73,8 @@ class _Trimmer:
     """
     Cut one record down, in place; the fields of the process are in it too.
 
-    Default fields always stay. Values shrink in this order: log lines, the stack trace, the user's fields newest first,
-    long defaults. What was cut is named in `event.trimmed`.
+    Default fields stay, unless nothing is left of them and even that is too much. Values shrink in this order: log
+    lines, the stack trace, the user's fields newest first, long defaults. What was cut is named in `event.trimmed`.
     """
 
     def __init__(self, record: dict[str, Any], limits: Limits) -> None:
@@ -120,6 +120,9 @@ class _Trimmer:
             for name in sorted(self.record, key=self.sizes.__getitem__, reverse=True):
                 if type(self.record[name]) in {str, list}:
                     self._shrink(name, least)
+        for name in reversed(list(self.record)):  # what comes first says which event it is
+            if self._excess() > 0 and self.record[name] in ("", []):
+                self._drop(name)
 
     def _users(self) -> list[str]:
         return [name for name in self.record if name not in NAMES]
