@@ -6,7 +6,7 @@ from wideevents._version import __version__
 from wideevents.config import configure
 from wideevents.context import add_error, add_field, add_fields, append, carry, current, increment, timer
 from wideevents.entries import Entry
-from wideevents.errors import ConfigurationError, WideEventsError
+from wideevents.errors import ConfigurationError, WideError, WideEventsError
 from wideevents.events import Event
 from wideevents.levels import Level
 from wideevents.redaction import Redaction
@@ -20,6 +20,7 @@ __all__ = [
     "Level",
     "Limits",
     "Redaction",
+    "WideError",
     "WideEventsError",
     "__version__",
     "add_error",

@@ -107,7 +107,7 @@ def add_error(error: BaseException, /, *, level: Level | str = Level.WARNING, ex
     if event is None:
         _miss("error")
     else:
-        event.fail(error, level=Level.DEBUG if expected else _level(level), handled=True)
+        event.fail(error, level=_level(level), handled=True, expected=expected)
 
 
 class timer:  # noqa: N801 - a verb of the face, which reads as one

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from wideevents.levels import Level
 
 NOTHING: dict[str, Any] = {}
 CLOSE = b"}\n"
+
+
+class Noted(NamedTuple):
+    """Hold an exception while its entry is under way; *handled* is that the work went on."""
+
+    error: BaseException
+    level: Level
+    handled: bool
+    expected: bool
 
 
 class Entry:
@@ -16,12 +25,13 @@ class Entry:
 
     `record` is what the stages see and change. `static` is what every entry of the process has, and `tail` its end of
     the line, encoded once. `suspects` names the fields whose text nobody has looked at yet: they are redacted. `line`
-    is the encoded whole, which ends in a newline.
+    is the encoded whole, which ends in a newline. `errors` are the exceptions that it tells of, for who reports them.
     """
 
-    __slots__ = ("level", "line", "record", "static", "suspects", "tail")
+    __slots__ = ("errors", "level", "line", "record", "static", "suspects", "tail")
 
     level: Level
+    errors: tuple[Noted, ...]
     record: dict[str, Any]
     suspects: set[str]
     static: dict[str, Any]

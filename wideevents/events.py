@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from wideevents import exceptions, health
-from wideevents.entries import Entry
+from wideevents.entries import Entry, Noted
 from wideevents.health import Fault
 from wideevents.levels import Level
 from wideevents.redaction import MARKER
@@ -25,6 +25,9 @@ INT64 = 2**63 - 1
 LARGEST = sys.float_info.max
 LIST_LIMIT = 1_000
 
+ERRORS_KEPT = 10
+"""Exceptions that an event holds while it is in progress, with all their frames; more are only counted."""
+
 SLOW_MS = 1_000.0
 """Milliseconds from which work is slow, where its door does not say so."""
 
@@ -38,18 +41,19 @@ class Event(Entry):
     There is one mutable object for each transaction, never re-bound, so that every thread and middleware sees the same.
     `fields` takes what is added while the work runs, and is None once the event is sealed: from then on it is an
     `Entry` for the stages and sinks. A name goes to `suspects` before its value goes into `fields`, so that no racing
-    write passes by the redaction. `flight` holds the log lines that are told only if it ends badly.
+    write passes by the redaction. `flight` holds the log lines that are told only if it ends badly. `handler` is the
+    function that serves it, where that is known: whose code it is says whose event it is.
     """
 
     __slots__ = (
         "__weakref__",
-        "_errors",
         "_lock",
         "_spent",
         "clean",
         "ended",
         "fields",
         "flight",
+        "handler",
         "id",
         "keep",
         "keys",
@@ -78,7 +82,8 @@ class Event(Entry):
         self.started = started
         self.ended = 0
         self._spent: dict[str, int] | None = None
-        self._errors: tuple[BaseException, ...] = ()
+        self.errors = ()
+        self.handler: object = None
         self._lock = RLock()
 
     def __repr__(self) -> str:
@@ -148,19 +153,37 @@ class Event(Entry):
                 return
         _report_late(total)
 
-    def fail(self, error: BaseException, *, level: Level = Level.ERROR, handled: bool = False) -> None:
+    def fail(
+        self, error: BaseException, *, level: Level = Level.ERROR, handled: bool = False, expected: bool = False
+    ) -> None:
         """
         Note an exception. Of several the unhandled one stands on the event, else the first.
 
-        The same exception may be noted on its way through several layers: it counts once.
+        The same exception may be noted on its way through several layers: it counts once. An *expected* one leaves the
+        level as it is; so does one that says so itself.
         """
-        described = exceptions.describe(error)  # may run the exception's own code: not under the lock
+        described = exceptions.describe(error, self.recorder.application)  # may run its own code: not under the lock
+        if expected:
+            described["error.expected"] = True
+        noted = Noted(error, level, handled, expected="error.expected" in described)
+        self.explain(noted, described)
+
+    def explain(self, noted: Noted, described: dict[str, object]) -> None:
+        """Take up an exception that is *described* already."""
         with self._lock:
-            noted = self._note(error, described, handled=handled)
-        if noted:
-            self.raise_level(level)
-        else:
+            taken = self._take(noted, described)
+        if not taken:
             _report_late("error.type")
+            return
+        if not noted.expected:
+            self.raise_level(noted.level)
+        for name, value in exceptions.fields_of(noted.error).items():
+            self.put(name, value)
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether something went wrong, and nothing but what was expected."""
+        return bool(self.errors) and all(noted.expected for noted in self.errors)
 
     def raise_level(self, level: Level) -> None:
         """Let the event matter at least as much as *level*."""
@@ -213,28 +236,43 @@ class Event(Entry):
         self.record = {}
         self.line = b""
         self.flight = None
-        self._errors = ()
+        self.errors = ()
+        self.handler = None
 
     def renew_lock(self) -> None:
         """Make the lock anew: in a forked child it may be held by a thread that is not there."""
         self._lock = RLock()
 
-    def _note(self, error: BaseException, described: dict[str, object], *, handled: bool) -> bool:
+    def _take(self, noted: Noted, described: dict[str, object]) -> bool:
         """Take an error up, and tell whether there was still an event to take it up."""
         fields = self.fields
         if fields is None:
             return False
-        known = any(noted is error for noted in self._errors)
-        if not known:
-            self._errors = (*self._errors, error)
-            fields["error.count"] = len(self._errors)
-        if (len(self._errors) == 1 and not (known and handled)) or (not handled and fields["exception.handled"]):
-            fields["exception.handled"] = handled
-            self.suspects.update(described)
-            fields.update(described)
+        error, _, handled, expected = noted
+        known = next((each for each in self.errors if each.error is error), None)
+        if known is None:
+            fields["error.count"] = fields.get("error.count", 0) + 1
+            # What somebody gave as an error, and is none, is counted and described; isinstance() would ask it.
+            if len(self.errors) < ERRORS_KEPT and issubclass(type(error), BaseException):
+                self.errors = (*self.errors, noted)
+        else:
+            merged = Noted(error, max(known.level, noted.level), known.handled and handled, known.expected or expected)
+            self.errors = tuple(merged if each is known else each for each in self.errors)
+        first = fields["error.count"] == 1 and (known is None or not handled)
+        if first or (not handled and fields["exception.handled"]):
+            self._stand(described, handled=handled)
         if not handled:
             self.outcome = "failure"
         return True
+
+    def _stand(self, described: dict[str, object], *, handled: bool) -> None:
+        """Let an error stand on the event, in place of what stood there."""
+        fields = self.fields or {}
+        for name in exceptions.NAMES:
+            fields.pop(name, None)
+        fields["exception.handled"] = handled
+        self.suspects.update(described)
+        fields.update(described)
 
     def _plain_name(self, key: object) -> str:
         return key if type(key) is str and key in self.plain else self.keys.named(key)[0]

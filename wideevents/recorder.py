@@ -12,6 +12,7 @@ from typing import Any
 from wideevents.context import Activation, add_fields, current
 from wideevents.events import Event
 from wideevents.forks import renew_in_child
+from wideevents.frames import Application
 from wideevents.keys import Keys
 from wideevents.levels import Level
 from wideevents.pipeline import Pipeline
@@ -56,6 +57,7 @@ class Recorder:
     keys: Keys
     clock: Clock = field(default_factory=Clock)
     ids: Ids = field(default_factory=Ids)
+    application: Application = field(default_factory=Application)
     in_progress: dict[str, Event] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

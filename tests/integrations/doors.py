@@ -167,7 +167,7 @@ def answered(method: str, path: str, environ: WSGIEnvironment) -> Answer:
     except RefusalError:
         return Answer(b"forbidden", 403)
     except tuple(HANDLED) as error:
-        wideevents.add_error(error, expected=True)
+        wideevents.add_error(error, level="debug")
         return Answer(str(error).encode(), HANDLED[type(error)])
 
 

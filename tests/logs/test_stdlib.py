@@ -234,7 +234,9 @@ class TestTheRestOfARecord:
         line = formatted(record_of(exc_info=(type(error), error, error.__traceback__)))
 
         assert "ValueError" == line["exception.type"]
-        assert "".join(traceback.format_exception(error)).rstrip("\n") == line["exception.stacktrace"]
+        printed = "".join(traceback.format_exception(error)).rstrip("\n")
+        assert printed == line["exception.stacktrace"].replace("\n> ", "\n  ")
+        assert line.keys() >= {"error.fingerprint", "exception.slug"}
 
     @pytest.mark.parametrize("exc_info", [(None, None, None), None, False, True, 7, (1, 2), ("a", "b", "c"), ()])
     def test_no_exception_is_none(self, exc_info: Any) -> None:

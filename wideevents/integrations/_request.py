@@ -143,9 +143,20 @@ class Request:
         self._outside = current()  # a server's leftover has ended, and is None here; a test's own event has not
         variable.set(event)
 
-    def routed(self, route: str, parameters: Mapping[str, object] | None, fields: Mapping[str, Any]) -> None:
-        """Take the route template, the values of its parameters, and what else the framework knows of the route."""
+    def routed(
+        self,
+        route: str,
+        parameters: Mapping[str, object] | None,
+        fields: Mapping[str, Any],
+        handler: object = None,
+    ) -> None:
+        """
+        Take the route template, the values of its parameters, and what else the framework knows of the route.
+
+        *handler* is the function that serves it.
+        """
         self.route = route
+        self.event.handler = handler
         self._parameters = parameters
         own = self.event.fields
         if own is not None:
@@ -263,7 +274,8 @@ class Request:
             fields["http.response.status_code"] = status
         if status >= 500:
             event.outcome = "failure"
-            event.raise_level(Level.ERROR)
+            if not event.is_expected:
+                event.raise_level(Level.ERROR)
             fields.setdefault("error.type", str(status))
         if self._sent is not None:
             fields["http.response.body.size"] = self._sent

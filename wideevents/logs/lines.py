@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from wideevents import exceptions, health
 from wideevents.context import current, variable
-from wideevents.entries import CLOSE, NOTHING, Entry
+from wideevents.entries import CLOSE, NOTHING, Entry, Noted
 from wideevents.errors import ConfigurationError
 from wideevents.events import SMALL, Event
 from wideevents.fields import MESSAGE, USER_FIELDS
+from wideevents.frames import Application
 from wideevents.health import Fault
 from wideevents.keys import Keys
 from wideevents.levels import Level
@@ -77,6 +78,7 @@ class Line(Entry):
     def __init__(self, record: dict[str, Any], level: Level, event: Event | None) -> None:
         self.level = level
         self.event = event
+        self.errors = ()
         self.suspects = {MESSAGE}
         # What detach() does, without the call: a line is made for every log call.
         self.record = record
@@ -173,9 +175,12 @@ class Logs:
     since the event does; outside any event it has its own urgency.
     """
 
-    __slots__ = ("_stages", "_voice", "keys", "loggers", "pipeline")
+    __slots__ = ("_stages", "_voice", "application", "keys", "loggers", "pipeline")
 
-    def __init__(self, pipeline: Pipeline[Line], keys: Keys, loggers: Loggers) -> None:
+    def __init__(
+        self, pipeline: Pipeline[Line], keys: Keys, loggers: Loggers, application: Application | None = None
+    ) -> None:
+        self.application = application or Application()
         self.pipeline = pipeline
         self._stages = Pipeline(pipeline.stages, (KEPT,))
         self._voice = Pipeline(pipeline.stages, (_Voice(pipeline.sinks),))
@@ -222,8 +227,10 @@ class Logs:
         line = Line(record, level, event)
         if extras:
             self._add(line, extras)
-        if fields or error is not None:
-            self._explain(line, fields or {}, error)
+        if fields:
+            self._tell(line, {name: plain(value, self.keys.redaction.hides) for name, value in fields.items()})
+        if error is not None:
+            self._explain(line, error)
         if self.keys.crossed:
             line.suspects.update(self.keys.part(record))
         if event is not None and level >= WARNING:
@@ -232,7 +239,10 @@ class Logs:
 
     def noticed(self, event: Event, said: Said) -> None:
         """Let *event* know what was said in it."""
-        event.logged(Level.from_number(said.number), said.message, raises=self.loggers.raises(said.logger))
+        level, raises = Level.from_number(said.number), self.loggers.raises(said.logger)
+        event.logged(level, said.message, raises=raises)
+        if said.error is not None and raises and level >= WARNING:
+            event.fail(said.error, level=level, handled=True)
 
     def finished(self, line: Line) -> None:
         """Send *line* through the stages alone: whoever asked for it writes it."""
@@ -245,12 +255,23 @@ class Logs:
             level = Level.from_number(said.number)
             flight.keep(event, _time(said.created), level, f"{said.logger} {said.message}")
 
-    def _explain(self, line: Line, fields: Mapping[str, Any], error: BaseException | None) -> None:
-        """Add the exception of the call, and what else it brought that is no field of the user's."""
-        hides = self.keys.redaction.hides
-        told = {name: plain(value, hides) for name, value in fields.items()}
-        if error is not None:
-            told.update(exceptions.describe(error))  # type: ignore[arg-type]
+    def _explain(self, line: Line, error: BaseException) -> None:
+        """
+        Add the exception of the call, and let it be one of the event's, or outside any event the line's own.
+
+        A line that does not raise the level of its event says nothing of it: an exception is none either.
+        """
+        described = exceptions.describe(error, self.application)
+        noted = Noted(error, line.level, handled=True, expected="error.expected" in described)
+        if line.event is None:
+            line.errors = (noted,)
+        elif line.level >= WARNING and self.loggers.raises(line.record["log.logger"]):
+            line.event.explain(noted, described)
+        # Where the line was logged stays; the stack trace says where the exception was raised.
+        self._tell(line, {name: value for name, value in described.items() if name not in line.record})
+        self._add(line, exceptions.fields_of(error).items())
+
+    def _tell(self, line: Line, told: Mapping[str, Any]) -> None:
         line.record.update(told)
         line.suspects.update(told)
 
