@@ -35,6 +35,7 @@ ENVIRONMENT = (
     "LOG_LEVEL",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SERVICE_NAME",
+    "SENTRY_DSN",
     "WIDEEVENTS_OUTPUT",
 )
 """What the process is configured by; the tests begin without it."""

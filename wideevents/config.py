@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import atexit
-import importlib
-import io
 import os
-import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from threading import Lock, RLock
-from typing import Any, TypeAlias, TypeVar
 
-from wideevents import context, propagation, resource
+from wideevents import context, outputs, propagation, resource, settings
+from wideevents.alerts.settings import Alerts
+from wideevents.assembly import Assembly, Forwarder
 from wideevents.errors import ConfigurationError
+from wideevents.frames import Application
 from wideevents.health import Fault, report
 from wideevents.keys import Keys
 from wideevents.levels import Level
 from wideevents.logs.lines import Loggers, Logs
 from wideevents.logs.root import Takeover
 from wideevents.logs.stdlib import Handler
+from wideevents.outputs import Target
+from wideevents.owners import Files, Owners
 from wideevents.pipeline import Pipeline, Sink, Stage
 from wideevents.recorder import Recorder
 from wideevents.redaction import Redaction
-from wideevents.sinks.lines import STDOUT, LinesSink
-from wideevents.stages.count import Count
-from wideevents.stages.encode import Encode, Limits
+from wideevents.sinks.lines import STDOUT
+from wideevents.stages.alert import Alert
+from wideevents.stages.encode import Limits
 from wideevents.stages.enrich import Enrich
-from wideevents.stages.flight import attach_lines
-from wideevents.stages.gate import Gate
-from wideevents.stages.redact import Redact
-
-S = TypeVar("S", Redaction, Limits)
-Target: TypeAlias = "str | os.PathLike[str] | Sink"
-
-AUTO, JSON, CONSOLE = "auto", "json", "console"
-CONSOLE_SINK = "wideevents.sinks.console:ConsoleSink"
-
-OUTPUTS = '"auto", "json", "console", a path, a sink with write(entry) and close(), or several of them'
 
 
 class _Process:
@@ -51,6 +43,15 @@ class _Process:
         self.takeover: Takeover | None = None
         self.diverted: tuple[Sink, ...] = ()
         self.used: list[Recorder] = []
+        self.alerts = Alerts()
+        self.service = ""
+        self.assembly: Assembly | None = None
+
+    def keep(self, alerts: Alerts, service: str, assembly: Assembly) -> None:
+        """Keep what is configured for who asks later."""
+        if self.assembly is not None and self.assembly.counted is not None:
+            self.assembly.counted.close()
+        self.alerts, self.service, self.assembly = alerts, service, assembly
 
 
 _process = _Process()
@@ -71,6 +72,10 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     redact: Redaction | None = None,
     limits: Limits | None = None,
     stages: Iterable[Stage] = (),
+    in_app: Collection[str] = (),
+    alerts: Alerts | None = None,
+    sentry: str | bool | Forwarder | None = None,
+    metrics: bool = False,
 ) -> None:
     """
     Set up the process: once, at its start, before the first request. Without it the defaults serve.
@@ -92,32 +97,33 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     - *threads*: whether threads and thread pools that a request starts write into its event.
     - *redact*, *limits*: what is hidden, and how long a line may be.
     - *stages*: your own, run on every event that passed the gate, before it is redacted and encoded.
+    - *in_app*: installed packages that are code of yours, too: tracebacks mark it, and fingerprints are made of it.
+    - *alerts*: whom failures call, and when; a `wideevents.alerts.Alerts`.
+    - *sentry*: the DSN of a Sentry that you run yourselves, or a `wideevents.sinks.sentry.SentrySink`; False is none.
+      Else `SENTRY_DSN`.
+    - *metrics*: whether events are counted for Prometheus, which `wideevents.metrics` offers to be scraped.
 
     Raise `ConfigurationError` for a setting that cannot be used.
     """
-    redact, limits = _of(Redaction, redact, "redact"), _of(Limits, limits, "limits")
-    _check_texts(service=service, version=version, environment=environment, owner=owner)
-    _check_switches(threads=threads, logging=logging)
-    loggers = Loggers.of(_level(level), raising_loggers, debug_lines)
-    described = {
-        "service.name": service,
-        "service.version": version,
-        "deployment.environment.name": environment,
-        "owner.team": owner,
-    }
-    enrich = Enrich(resource.describe(described, os.environ))
-    keys, own, sinks = Keys(redact), _functions(stages), _sinks(output, limits.max_bytes)
-    encode = (Redact(keys, limits.max_bytes, thorough=bool(own)), Encode(limits, thorough=bool(own)))
-    gates: tuple[Stage, ...] = (Count(), Gate(loggers.level), *((attach_lines,) if loggers.debug else ()))
-    if threads:
-        propagation.install(context.variable)
-    else:
-        propagation.uninstall()
-    # A log call's line takes the same way; but what is counted, and shaped by the user, are events.
+    redact = settings.instance(Redaction, redact, "redact", "wideevents.Redaction")
+    limits = settings.instance(Limits, limits, "limits", "wideevents.Limits")
+    alerts = settings.instance(Alerts, alerts, "alerts", "wideevents.alerts.Alerts")
+    settings.check_texts(service=service, version=version, environment=environment, owner=owner)
+    settings.check_switches(threads=threads, logging=logging, metrics=metrics)
+    loggers = Loggers.of(settings.emitted(level), raising_loggers, debug_lines)
+    own, application = settings.functions(stages), Application(settings.packages(in_app))
+    described = resource.describe(resource.named(service, version, environment, owner), os.environ)
+    alert = Alert(_owners(alerts, described.pop("owner.team", None)), application, described)
+    targets, keys, forwarder = outputs.targets(output), Keys(redact), outputs.forwarder(sentry, application, redact)
+    counted = outputs.counted(described["service.name"]) if metrics else None
+    assembly = Assembly.of(loggers, alert, counted, Enrich(described), own, forwarder, keys, limits)
+    sinks = _process.diverted or outputs.opened(targets, limits.max_bytes, forwarder)
+    _follow_threads(threads)
     use(
-        Recorder(Pipeline((*gates, enrich, *own, *encode), sinks), keys),
-        Logs(Pipeline((enrich.identify, *encode), sinks), keys, loggers),
+        Recorder(Pipeline(assembly.of_events(), sinks), keys, application=application),
+        Logs(Pipeline(assembly.of_lines(), sinks), keys, loggers, application),
     )
+    _process.keep(alerts, described["service.name"], assembly)
     _take_over(Takeover(Handler(logs=logs), loggers) if logging else None)
 
 
@@ -129,6 +135,23 @@ def recorder() -> Recorder:
 def logs() -> Logs:
     """Return the way of log lines that is configured now; the default one, where none is yet."""
     return _process.logs or _default()[1]
+
+
+def alerts() -> Alerts:
+    """Return whom failures call, and when, as it is configured now."""
+    return _process.alerts
+
+
+def service() -> str:
+    """Return the name of the service, as it is configured now."""
+    return _process.service
+
+
+def expect(routes: Iterable[tuple[str, object]]) -> None:
+    """Take the routes of an application, each with the function that serves it: their counters begin at zero."""
+    assembly = _process.assembly
+    if assembly is not None and assembly.counted is not None:
+        assembly.counted.expect([(route, assembly.alert.owner(route, handler) or "") for route, handler in routes])
 
 
 def prepare() -> None:
@@ -158,8 +181,8 @@ def diverted(sink: Sink) -> Iterator[list[Recorder]]:
     _process.diverted, _process.used = (sink,), []
     with kept():
         use(
-            Recorder(Pipeline(before.pipeline.stages, (sink,)), before.keys, before.clock, before.ids),
-            Logs(Pipeline(lines.pipeline.stages, (sink,)), lines.keys, lines.loggers),
+            replace(before, pipeline=Pipeline(before.pipeline.stages, (sink,)), in_progress={}),
+            Logs(Pipeline(lines.pipeline.stages, (sink,)), lines.keys, lines.loggers, lines.application),
         )
         try:
             yield _process.used
@@ -191,7 +214,7 @@ def _default() -> tuple[Recorder, Logs]:
                 configure(logging=False)
             except ConfigurationError as refused:
                 report(Fault.SETTING, "environment", f"{refused} It is left out.")
-                configure(output=_whatever_is_open(), level=Level.INFO, logging=False)
+                configure(output=_whatever_is_open(), level=Level.INFO, logging=False, sentry=False)
     return recorder(), logs()
 
 
@@ -201,7 +224,15 @@ def _whatever_is_open() -> str:
         os.fstat(STDOUT)
     except OSError:
         return os.devnull
-    return JSON
+    return outputs.JSON
+
+
+def _follow_threads(threads: bool) -> None:
+    """Let the threads and pools that an event starts write into it, or let them be."""
+    if threads:
+        propagation.install(context.variable)
+    else:
+        propagation.uninstall()
 
 
 def _take_over(takeover: Takeover | None) -> None:
@@ -223,84 +254,5 @@ def _close() -> None:
 atexit.register(_close)
 
 
-def _of(kind: type[S], given: S | None, name: str) -> S:
-    if given is None:
-        return kind()
-    if not isinstance(given, kind):
-        raise ConfigurationError.of(name, given, f"a wideevents.{kind.__name__}")
-    return given
-
-
-def _check_texts(**texts: object) -> None:
-    for name, text in texts.items():
-        if text is not None and (not isinstance(text, str) or not text.strip()):
-            raise ConfigurationError.of(name, text, "text that is not empty")
-
-
-def _check_switches(**switches: object) -> None:
-    for name, switch in switches.items():
-        if type(switch) is not bool:
-            raise ConfigurationError.of(name, switch, "True or False")
-
-
-def _level(given: Level | str | int | None) -> Level:
-    if given is not None:
-        return Level.parse(given)
-    return Level.parse(os.environ.get("LOG_LEVEL") or Level.INFO, setting="LOG_LEVEL")
-
-
-def _functions(stages: Iterable[Stage]) -> tuple[Stage, ...]:
-    functions = tuple(stages) if isinstance(stages, Iterable) else (stages,)
-    for function in functions:
-        if not callable(function):
-            raise ConfigurationError.of(
-                "stages", function, "functions that take an event and return it, or None to drop it"
-            )
-    return functions
-
-
-def _sinks(output: Target | Iterable[Target] | None, longest: int) -> tuple[Sink, ...]:
-    if output is None:
-        output = os.environ.get("WIDEEVENTS_OUTPUT") or "auto"
-    several = isinstance(output, Iterable) and not isinstance(output, str | bytes | Mapping | io.IOBase)
-    targets: tuple[Any, ...] = tuple(output) if several and not _is_sink(output) else (output,)  # type: ignore[arg-type]
-    for target in targets or (output,):
-        named = isinstance(target, str) and target
-        if not (named or isinstance(target, os.PathLike) or _is_sink(target)):
-            hint = "; of an open file give the path" if isinstance(target, io.IOBase) else ""
-            raise ConfigurationError.of("output", target, OUTPUTS + hint)
-    return _process.diverted or tuple(_sink(target, longest) for target in targets)
-
-
-def _is_sink(target: object) -> bool:
-    methods = (getattr(target, name, None) for name in ("write", "close"))
-    return all(map(callable, methods)) and not isinstance(target, io.IOBase)  # a file has both, and takes no events
-
-
-def _sink(target: Any, longest: int) -> Sink:
-    if target == CONSOLE or (target == AUTO and sys.stdout is not None and sys.stdout.isatty()):
-        return _console(required=target == CONSOLE) or LinesSink(STDOUT, longest=longest)
-    if isinstance(target, str) and target in {AUTO, JSON}:
-        return LinesSink(STDOUT, longest=longest)
-    if isinstance(target, str | os.PathLike):
-        return LinesSink.open(target, longest=longest)
-    sink: Sink = target
-    return sink
-
-
-def _console(*, required: bool) -> Sink | None:
-    """Return the console; where its packages are missing it is refused, or, if nobody asked for it, done without."""
-    try:
-        sink: Sink = _load(CONSOLE_SINK)()
-    except ImportError as missing:
-        if required:
-            raise ConfigurationError(str(missing)) from missing
-        report(Fault.SETTING, CONSOLE, f"{missing} Until then lines on the terminal are JSON.")
-        return None
-    return sink
-
-
-def _load(path: str) -> Any:
-    """Import what stands at *path*, "module:name": what a process may not need is not imported with the face."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+def _owners(alerts: Alerts, default: str | None) -> Owners:
+    return Owners(alerts.owners, alerts.runbooks, Files.found(alerts.codeowners, Path.cwd()), default)

@@ -17,6 +17,18 @@ REVISIONS = ("SOURCE_COMMIT", "GIT_COMMIT", "GITHUB_SHA", "CI_COMMIT_SHA", "HERO
 """Where builders and platforms leave the commit."""
 
 
+def named(
+    service: str | None, version: str | None, environment: str | None, owner: str | None
+) -> dict[str, str | None]:
+    """Return what code says of the service, by the names of the fields."""
+    return {
+        "service.name": service,
+        "service.version": version,
+        "deployment.environment.name": environment,
+        "owner.team": owner,
+    }
+
+
 def describe(given: Mapping[str, str | None], environ: Mapping[str, str], folder: Path | None = None) -> dict[str, str]:
     """
     Return the fields of the service that never change while it runs.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import wraps
 from importlib.metadata import version
@@ -84,6 +84,7 @@ class _Entrance:
         self._given = given
         self._inner = _weak_method(app, app.wsgi_app)
         self._app = weakref.ref(app)
+        self._views = app.view_functions
         self._door = _door(app, given)
         self._settled = False
 
@@ -97,9 +98,24 @@ class _Entrance:
             self._settle(app)
         outer = environ.get(KEY)
         if outer is None or outer.event.sealed:  # a middleware that tries again may use its environ again
-            return serve(self._door, self._inner(), environ, start_response, _tell_route)
-        body: Iterable[bytes] = self._inner()(environ, _responding(outer, environ, start_response))
+            return serve(self._door, self._inner(), environ, start_response, self._tell_route)
+        body: Iterable[bytes] = self._inner()(environ, self._responding(outer, environ, start_response))
         return body
+
+    def _tell_route(self, followed: Request, environ: WSGIEnvironment) -> None:
+        """Tell a request its route. Flask's request is in the environ; the context of `flask.request` may be gone."""
+        asked = environ.get("werkzeug.request")
+        if asked is not None:
+            _take_route(followed, asked, self._views)
+
+    def _responding(self, outer: Request, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
+        """Let an application that is mounted in another one tell its route to the outer event."""
+
+        def respond(*arguments: Any) -> Any:
+            self._tell_route(outer, environ)
+            return start_response(*arguments)
+
+        return respond
 
     def _settle(self, app: Flask) -> None:
         """Read the configuration again: factories often load it after they have built their extensions."""
@@ -142,14 +158,7 @@ def _door(app: Flask, given: dict[str, Any]) -> Door:
     return Door(**{**configured, **given}, template=TEMPLATE)
 
 
-def _tell_route(followed: Request, environ: WSGIEnvironment) -> None:
-    """Tell a request its route. Flask's own request is in the environ; the context of `flask.request` may be gone."""
-    asked = environ.get("werkzeug.request")
-    if asked is not None:
-        _take_route(followed, asked)
-
-
-def _take_route(followed: Request, asked: Any) -> None:
+def _take_route(followed: Request, asked: Any, views: Mapping[str, object]) -> None:
     rule, parameters = asked.url_rule, asked.view_args
     if rule is None and isinstance(asked.routing_exception, MethodNotAllowed):
         rule, parameters = _rule_for_another_method(asked)
@@ -159,7 +168,8 @@ def _take_route(followed: Request, asked: Any) -> None:
     fields = {"flask.endpoint": endpoint}
     if "." in endpoint:
         fields["flask.blueprint"] = endpoint.rpartition(".")[0]
-    followed.routed(asked.environ.get("SCRIPT_NAME", "") + rule.rule, parameters, fields)
+    route = asked.environ.get("SCRIPT_NAME", "") + rule.rule
+    followed.routed(route, parameters, fields, views.get(endpoint))
 
 
 def _rule_for_another_method(asked: Any) -> tuple[Any, Any]:
@@ -171,22 +181,12 @@ def _rule_for_another_method(asked: Any) -> tuple[Any, Any]:
     return rule, parameters
 
 
-def _responding(outer: Request, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
-    """Let an application that is mounted in another one tell its route to the outer event."""
-
-    def respond(*arguments: Any) -> Any:
-        _tell_route(outer, environ)
-        return start_response(*arguments)
-
-    return respond
-
-
-def _note_unhandled(_: Flask, exception: BaseException, **__: Any) -> None:
+def _note_unhandled(app: Flask, exception: BaseException, **__: Any) -> None:
     """Note an exception that Flask is about to answer with a 500, or to raise; then the route is known here alone."""
     followed = request.environ.get(KEY)
     if followed is not None:
         followed.event.fail(exception)
-        _take_route(followed, request)
+        _take_route(followed, request, app.view_functions)
 
 
 def _noting(handle: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:

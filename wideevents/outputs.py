@@ -1,0 +1,130 @@
+"""Choose where lines go, and load what a process may not need."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+from wideevents.assembly import Counted, Forwarder
+from wideevents.errors import ConfigurationError
+from wideevents.frames import Application
+from wideevents.health import Fault, report
+from wideevents.pipeline import Sink
+from wideevents.redaction import Redaction
+from wideevents.sinks.lines import STDOUT, LinesSink
+
+Target: TypeAlias = "str | os.PathLike[str] | Sink"
+
+AUTO, JSON, CONSOLE = "auto", "json", "console"
+CONSOLE_SINK = "wideevents.sinks.console:ConsoleSink"
+SENTRY_SINK = "wideevents.sinks.sentry:SentrySink"
+METRICS = "wideevents.metrics:Metrics"
+
+OUTPUTS = '"auto", "json", "console", a path, a sink with write(entry) and close(), or several of them'
+
+
+def targets(output: Target | Iterable[Target] | None) -> tuple[Target, ...]:
+    """
+    Return where *output* says that lines go; None is `WIDEEVENTS_OUTPUT`, or "auto".
+
+    Raise `ConfigurationError` for what cannot be written to.
+    """
+    if output is None:
+        output = os.environ.get("WIDEEVENTS_OUTPUT") or AUTO
+    several = isinstance(output, Iterable) and not isinstance(output, str | bytes | Mapping | io.IOBase)
+    named: tuple[Any, ...] = tuple(output) if several and not _is_sink(output) else (output,)  # type: ignore[arg-type]
+    for target in named or (output,):
+        text = isinstance(target, str) and target
+        if not (text or isinstance(target, os.PathLike) or _is_sink(target)):
+            hint = "; of an open file give the path" if isinstance(target, io.IOBase) else ""
+            raise ConfigurationError.of("output", target, OUTPUTS + hint)
+    return named
+
+
+def opened(named: Iterable[Target], longest: int, forwarder: Forwarder | None) -> tuple[Sink, ...]:
+    """Return the sinks of *named* targets, for lines of at most *longest* bytes, and then the *forwarder*."""
+    forwarded = () if forwarder is None else (forwarder,)
+    return (*(_sink(target, longest) for target in named), *forwarded)
+
+
+def _is_sink(target: object) -> bool:
+    methods = (getattr(target, name, None) for name in ("write", "close"))
+    return all(map(callable, methods)) and not isinstance(target, io.IOBase)  # a file has both, and takes no events
+
+
+def _sink(target: Any, longest: int) -> Sink:
+    if target == CONSOLE or (target == AUTO and sys.stdout is not None and sys.stdout.isatty()):
+        return _console(required=target == CONSOLE) or LinesSink(STDOUT, longest=longest)
+    if isinstance(target, str) and target in {AUTO, JSON}:
+        return LinesSink(STDOUT, longest=longest)
+    if isinstance(target, str | os.PathLike):
+        return LinesSink.open(target, longest=longest)
+    sink: Sink = target
+    return sink
+
+
+def _console(*, required: bool) -> Sink | None:
+    """Return the console; where its packages are missing it is refused, or, if nobody asked for it, done without."""
+    try:
+        sink: Sink = load(CONSOLE_SINK)()
+    except ImportError as missing:
+        if required:
+            raise ConfigurationError(str(missing)) from missing
+        report(Fault.SETTING, CONSOLE, f"{missing} Until then lines on the terminal are JSON.")
+        return None
+    return sink
+
+
+def load(path: str) -> Any:
+    """Import what stands at *path*, "module:name": what a process may not need is not imported with the face."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def forwarder(
+    sentry: str | bool | Forwarder | None, application: Application, redaction: Redaction
+) -> Forwarder | None:
+    """
+    Return where errors are forwarded to: what *sentry* says, or None for `SENTRY_DSN`.
+
+    Raise `ConfigurationError` for a DSN that cannot be used, and where a package is missing that was asked for. If
+    nobody but the environment asked for it, it may be there for an SDK of the application's own.
+    """
+    built = _forwarder(sentry)
+    if built is not None:
+        built.join(application, redaction)
+    return built
+
+
+def counted(service: str) -> Counted:
+    """Return what counts for Prometheus; raise `ConfigurationError` where its package is missing."""
+    try:
+        built: Counted = load(METRICS)(service)
+    except ImportError as missing:
+        raise ConfigurationError(str(missing)) from missing
+    return built
+
+
+def _forwarder(sentry: str | bool | Forwarder | None) -> Forwarder | None:
+    if sentry is False or (sentry is None and not os.environ.get("SENTRY_DSN")):
+        return None
+    if sentry is None or sentry is True or isinstance(sentry, str):
+        return _sentry(sentry if isinstance(sentry, str) else None, required=sentry is not None)
+    if callable(getattr(sentry, "assign", None)) and _is_sink(sentry):
+        return sentry
+    raise ConfigurationError.of("sentry", sentry, "a DSN, a SentrySink, True for SENTRY_DSN, or False")
+
+
+def _sentry(dsn: str | None, *, required: bool) -> Forwarder | None:
+    try:
+        built: Forwarder = load(SENTRY_SINK)(dsn)
+    except ImportError as missing:
+        if required:
+            raise ConfigurationError(str(missing)) from missing
+        report(Fault.SETTING, "sentry", f"SENTRY_DSN is set. {missing} Until then errors stand in the lines alone.")
+        return None
+    return built

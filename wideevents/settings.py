@@ -1,0 +1,61 @@
+"""Refuse what cannot be used where it is given, in a sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from wideevents.errors import ConfigurationError
+from wideevents.levels import Level
+
+T = TypeVar("T")
+
+
+def instance(kind: type[T], given: T | None, name: str, called: str) -> T:
+    """Return what was *given* for a setting that is a *kind*, which users know as *called*; its default for None."""
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise ConfigurationError.of(name, given, f"a {called}")
+    return given
+
+
+def check_texts(**texts: object) -> None:
+    """Refuse what is no text, or empty."""
+    for name, text in texts.items():
+        if text is not None and (not isinstance(text, str) or not text.strip()):
+            raise ConfigurationError.of(name, text, "text that is not empty")
+
+
+def check_switches(**switches: object) -> None:
+    """Refuse what is neither True nor False."""
+    for name, switch in switches.items():
+        if type(switch) is not bool:
+            raise ConfigurationError.of(name, switch, "True or False")
+
+
+def emitted(given: Level | str | int | None) -> Level:
+    """Return the level below which nothing is written: as given, else `LOG_LEVEL`, else info."""
+    if given is not None:
+        return Level.parse(given)
+    return Level.parse(os.environ.get("LOG_LEVEL") or Level.INFO, setting="LOG_LEVEL")
+
+
+def functions(stages: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the stages of the user's own; refuse what cannot be called."""
+    given = tuple(stages) if isinstance(stages, Iterable) else (stages,)
+    for function in given:
+        if not callable(function):
+            raise ConfigurationError.of(
+                "stages", function, "functions that take an event and return it, or None to drop it"
+            )
+    return given
+
+
+def packages(names: object) -> tuple[str, ...]:
+    """Return the names of packages; refuse what is no collection of them."""
+    several = isinstance(names, tuple | list | set | frozenset)
+    if not several or not all(isinstance(name, str) and name.isidentifier() for name in names):  # type: ignore[attr-defined]
+        raise ConfigurationError.of("in_app", names, 'a tuple of names of packages, such as ("shop",)')
+    return tuple(names)  # type: ignore[arg-type]
