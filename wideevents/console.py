@@ -11,6 +11,7 @@ from typing import Any, TextIO, TypeAlias
 
 from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter
 
+from wideevents import exceptions
 from wideevents.fields import NAMES, SHARED
 from wideevents.legible import clock, cut, harmless, lasting, quoted, words
 from wideevents.values import text as text_of
@@ -58,25 +59,13 @@ IN_HEADLINE = frozenset(
         "client.disconnected",
     }
 )
-IN_ERROR = frozenset(
-    {
-        "error.type",
-        "exception.type",
-        "exception.message",
-        "exception.stacktrace",
-        "exception.handled",
-        "error.why",
-        "error.fix",
-        "error.link",
-    }
-)
+IN_ERROR = frozenset({*exceptions.NAMES, "exception.handled"})
 DULL = frozenset(
     {
         "alert.fingerprint",
         "alert.runbook",
         "alert.urgency",
         "ecs.version",
-        "error.fingerprint",
         "flask.blueprint",
         "flask.endpoint",
         "framework.name",
@@ -86,6 +75,7 @@ DULL = frozenset(
         "log.count.error",
         "log.count.warning",
         "owner.team",
+        "sentry.event_id",
         "process.runtime.version",
         "server.address",
         "service.instance.id",

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 import wideevents
 from examples.flask_app import accounts, cart, checkout, commands, database, health, products, reports
+from examples.flask_app.alerts import ALERTS
 from examples.flask_app.errors import ShopError
 from examples.flask_app.mailroom import Mailroom
 from examples.flask_app.payments import PaymentProvider
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __version__ = "1.4.0"
 
-extension = WideEvents()
+extension = WideEvents(metrics="/metrics")
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -51,6 +52,9 @@ def watch(app: Flask) -> None:
             version=__version__,
             environment=app.config["ENVIRONMENT"],
             output=app.config["OUTPUT"],
+            owner="platform",
+            alerts=ALERTS,
+            metrics=True,
         )
     extension.init_app(app)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from examples.flask_app.mailroom import Mailroom
     from examples.flask_app.payments import PaymentProvider
 
+__owner__ = "payments"
+
 LOW_STOCK = 10
 PATIENCE_S = 2.0
 

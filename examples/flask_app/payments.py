@@ -8,6 +8,8 @@ from random import Random
 
 from examples.flask_app.errors import PaymentDeclinedError, PaymentTimeoutError
 
+__owner__ = "payments"
+
 TEST_CARDS = {
     "4242424242424242": "approved",
     "4000000000000002": "declined",

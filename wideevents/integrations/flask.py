@@ -6,12 +6,13 @@ import logging
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import wraps
 from importlib.metadata import version
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from wideevents import config
+from wideevents import config, settings
 from wideevents.errors import ConfigurationError
 from wideevents.health import Fault, report
 from wideevents.integrations import werkzeug
@@ -19,9 +20,11 @@ from wideevents.integrations._printed import capture, has_taken_over
 from wideevents.integrations._request import Door, Request
 from wideevents.integrations.wsgi import KEY, serve
 from wideevents.levels import Level
+from wideevents.outputs import load
+from wideevents.problems import problem
 
 try:
-    from flask import Flask, cli, current_app, got_request_exception, request
+    from flask import Flask, Response, cli, current_app, got_request_exception, request
     from flask.logging import default_handler
     from werkzeug.exceptions import HTTPException, MethodNotAllowed
 except ImportError as missing:
@@ -31,8 +34,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 EXTENSION = "wideevents"
+METRICS_PAGE = "wideevents.metrics:wsgi_app"
 PREFIX = "WIDEEVENTS_"
-SETTINGS = ("quiet", "slow_ms", "proxies")
+SETTINGS = ("quiet", "slow_ms", "proxies", "problems")
 
 TEMPLATE = {"framework.name": "flask", "framework.version": version("flask")}
 
@@ -41,9 +45,14 @@ class WideEvents:
     """
     Write one event for every request of a Flask application: `WideEvents(app)`, or `init_app` in a factory.
 
-    One extension serves any number of applications. The settings are those of `Door`: given here, or as
-    `WIDEEVENTS_QUIET`, `WIDEEVENTS_SLOW_MS` and `WIDEEVENTS_PROXIES` in the configuration of the application, which is
-    read once more at its first request. Settings of the process belong to `wideevents.configure`.
+    One extension serves any number of applications. The settings are those of `Door`, and *problems*: given here, or as
+    `WIDEEVENTS_QUIET`, `WIDEEVENTS_SLOW_MS`, `WIDEEVENTS_PROXIES` and `WIDEEVENTS_PROBLEMS` in the configuration of the
+    application, which is read once more at its first request. Settings of the process belong to `wideevents.configure`.
+
+    With *problems*, an exception that explains itself, such as a `wideevents.WideError`, and that no errorhandler takes
+    is answered with what it says of itself, as problem details (RFC 9457).
+
+    *metrics* is a path, such as "/metrics", at which Prometheus finds what `configure(metrics=True)` counts.
     """
 
     def __init__(
@@ -53,10 +62,13 @@ class WideEvents:
         quiet: Collection[str] | None = None,
         slow_ms: float | None = None,
         proxies: int | None = None,
+        problems: bool | None = None,
+        metrics: str | None = None,
     ) -> None:
-        given: dict[str, Any] = {"quiet": quiet, "slow_ms": slow_ms, "proxies": proxies}
+        self._metrics = metrics
+        given: dict[str, Any] = {"quiet": quiet, "slow_ms": slow_ms, "proxies": proxies, "problems": problems}
         self._given = {name: value for name, value in given.items() if value is not None}
-        Door(**self._given)
+        _Door(**self._given)
         if app is not None:
             self.init_app(app)
 
@@ -65,12 +77,27 @@ class WideEvents:
         if EXTENSION in app.extensions:
             raise ConfigurationError(f"{app!r} has wideevents already: one WideEvents(app) is enough.")
         config.prepare()  # what is wrong with the defaults is told now, and threads are wrapped
-        entrance = _Entrance(app, self._given)
+        given = self._given
+        if self._metrics is not None:
+            given = {**given, "quiet": (*_door(app, given).quiet, self._metrics)}
+            _show_metrics(app, self._metrics)
+        entrance = _Entrance(app, given)
         app.extensions[EXTENSION] = self
         app.wsgi_app = entrance  # type: ignore[method-assign]
-        app.handle_user_exception = _noting(_weak_method(app, app.handle_user_exception))  # type: ignore[method-assign]
+        app.handle_user_exception = _noting(entrance, _weak_method(app, app.handle_user_exception))  # type: ignore[method-assign]
         got_request_exception.connect(_note_unhandled)
         _take_lines(app)
+
+
+@dataclass(frozen=True, slots=True)
+class _Door(Door):
+    """Hold the settings of a door, and whether it answers with *problems*."""
+
+    problems: bool = False
+
+    def __post_init__(self) -> None:
+        Door.__post_init__(self)  # super() would look for the class that this one was before it had slots
+        settings.check_switches(problems=self.problems)
 
 
 class _Entrance:
@@ -85,7 +112,7 @@ class _Entrance:
         self._inner = _weak_method(app, app.wsgi_app)
         self._app = weakref.ref(app)
         self._views = app.view_functions
-        self._door = _door(app, given)
+        self.door = _door(app, given)
         self._settled = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -95,10 +122,10 @@ class _Entrance:
                 "The application was freed. Keep it in a variable: app = create_app(), then app.wsgi_app."
             )
         if not self._settled:
-            self._settle(app)
+            self._settle(app, environ.get("SCRIPT_NAME", ""))
         outer = environ.get(KEY)
         if outer is None or outer.event.sealed:  # a middleware that tries again may use its environ again
-            return serve(self._door, self._inner(), environ, start_response, self._tell_route)
+            return serve(self.door, self._inner(), environ, start_response, self._tell_route)
         body: Iterable[bytes] = self._inner()(environ, self._responding(outer, environ, start_response))
         return body
 
@@ -117,13 +144,20 @@ class _Entrance:
 
         return respond
 
-    def _settle(self, app: Flask) -> None:
+    def _settle(self, app: Flask, root: str) -> None:
         """Read the configuration again: factories often load it after they have built their extensions."""
         self._settled = True
+        config.expect((root + rule.rule, self._views.get(rule.endpoint)) for rule in app.url_map.iter_rules())
         try:
-            self._door = _door(app, self._given)
+            self.door = _door(app, self._given)
         except ConfigurationError as error:
             report(Fault.SETTING, "flask", f"{error} The door of {app!r} goes on with what it had.")
+
+
+def _show_metrics(app: Flask, path: str) -> None:
+    """Let *app* answer at *path* with what is counted; raise `ConfigurationError` where the package is missing."""
+    page = load(METRICS_PAGE)
+    app.add_url_rule(path, "wideevents_metrics", lambda: Response.from_app(page, request.environ))
 
 
 def _take_lines(app: Flask) -> None:
@@ -146,7 +180,7 @@ def _capturing(show: Callable[..., None]) -> Callable[..., None]:
     return show_server_banner
 
 
-def _door(app: Flask, given: dict[str, Any]) -> Door:
+def _door(app: Flask, given: dict[str, Any]) -> _Door:
     configured = {name: app.config[PREFIX + name.upper()] for name in SETTINGS if PREFIX + name.upper() in app.config}
     unknown = [key for key in app.config if key.startswith(PREFIX) and key[len(PREFIX) :].lower() not in SETTINGS]
     if unknown:
@@ -155,7 +189,7 @@ def _door(app: Flask, given: dict[str, Any]) -> Door:
             f"{unknown[0]} is no setting of an application, which are {allowed}. "
             f"A setting of the process belongs to wideevents.configure({unknown[0][len(PREFIX) :].lower()}=...)."
         )
-    return Door(**{**configured, **given}, template=TEMPLATE)
+    return _Door(**{**configured, **given}, template=TEMPLATE)
 
 
 def _take_route(followed: Request, asked: Any, views: Mapping[str, object]) -> None:
@@ -189,18 +223,39 @@ def _note_unhandled(app: Flask, exception: BaseException, **__: Any) -> None:
         _take_route(followed, request, app.view_functions)
 
 
-def _noting(handle: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+def _noting(entrance: _Entrance, handle: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
     """Wrap `handle_user_exception`, to note what an errorhandler dealt with; the status says how much it matters."""
 
     def handle_user_exception(*arguments: Any) -> Any:
-        response = handle()(*arguments)
-        followed = request.environ.get(KEY)
-        error = arguments[-1]
+        followed, error = request.environ.get(KEY), arguments[-1]
+        try:
+            response = handle()(*arguments)
+        except Exception as raised:
+            response = _answer(error, followed) if entrance.door.problems and raised is error else None
+            if response is None:
+                raise
         if followed is not None and not isinstance(error, HTTPException):
             followed.event.fail(error, level=Level.DEBUG, handled=True)
         return response
 
     return handle_user_exception
+
+
+def _answer(error: BaseException, followed: Request | None) -> Response | None:
+    """Return what *error* says of itself; the application's own page for every 500 goes first."""
+    instance = f"urn:wideevents:event:{followed.event.id}" if followed else None
+    found = (
+        None if isinstance(error, HTTPException) else problem(error, instance, config.recorder().keys.redaction.text)
+    )
+    if found is None or (found.status >= 500 and _has_page()):
+        return None
+    return Response(found.body, found.status, found.headers)
+
+
+def _has_page() -> bool:
+    """Tell whether the application has an errorhandler for the 500 itself, which Flask asks after all others."""
+    handlers = current_app.error_handler_spec
+    return any(handlers.get(name, {}).get(500) for name in (*request.blueprints, None))
 
 
 def _weak_method(owner: object, method: Any) -> Callable[[], Any]:
