@@ -49,6 +49,9 @@ class Counted(Protocol):
     def expect(self, routes: Iterable[tuple[str, str]], /) -> object:
         """Begin at zero for (route, owner), so that the first error of a route is an increase."""
 
+    def open(self) -> object:
+        """Be told of faults, and be shown: from the first, and again after `close`."""
+
     def close(self) -> object:
         """Be told nothing any more."""
 

@@ -47,10 +47,12 @@ class _Process:
         self.service = ""
         self.assembly: Assembly | None = None
 
-    def keep(self, alerts: Alerts, service: str, assembly: Assembly) -> None:
-        """Keep what is configured for who asks later."""
-        if self.assembly is not None and self.assembly.counted is not None:
-            self.assembly.counted.close()
+    def keep(self, alerts: Alerts, service: str, assembly: Assembly | None) -> None:
+        """Keep what is configured for who asks later; one alone counts."""
+        if self.assembly is not assembly:
+            for each in (self.assembly, assembly):
+                if each is not None and each.counted is not None:
+                    (each.counted.open if each is assembly else each.counted.close)()
         self.alerts, self.service, self.assembly = alerts, service, assembly
 
 
@@ -115,7 +117,7 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     described = resource.describe(resource.named(service, version, environment, owner), os.environ)
     alert = Alert(_owners(alerts, described.pop("owner.team", None)), application, described)
     targets, keys, forwarder = outputs.targets(output), Keys(redact), outputs.forwarder(sentry, application, redact)
-    counted = outputs.counted(described["service.name"]) if metrics else None
+    counted = outputs.counted(described["service.name"], alert.default) if metrics else None
     assembly = Assembly.of(loggers, alert, counted, Enrich(described), own, forwarder, keys, limits)
     sinks = _process.diverted or outputs.opened(targets, limits.max_bytes, forwarder)
     _follow_threads(threads)
@@ -194,10 +196,12 @@ def diverted(sink: Sink) -> Iterator[list[Recorder]]:
 def kept() -> Iterator[None]:
     """Put back what is configured now when the block ends: the recorder, the way of log lines, the logging module."""
     recorder, logs, takeover = _process.recorder, _process.logs, _process.takeover
+    asked = _process.alerts, _process.service, _process.assembly
     try:
         yield
     finally:
         _process.recorder, _process.logs = recorder, logs
+        _process.keep(*asked)
         if _process.takeover is not takeover:
             _take_over(takeover)
 

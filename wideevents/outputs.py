@@ -100,10 +100,10 @@ def forwarder(
     return built
 
 
-def counted(service: str) -> Counted:
+def counted(service: str, owner: str) -> Counted:
     """Return what counts for Prometheus; raise `ConfigurationError` where its package is missing."""
     try:
-        built: Counted = load(METRICS)(service)
+        built: Counted = load(METRICS)(service, owner=owner)
     except ImportError as missing:
         raise ConfigurationError(str(missing)) from missing
     return built

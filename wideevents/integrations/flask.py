@@ -24,14 +24,14 @@ from wideevents.outputs import load
 from wideevents.problems import problem
 
 try:
-    from flask import Flask, Response, cli, current_app, got_request_exception, request
+    from flask import Flask, cli, current_app, got_request_exception, request
     from flask.logging import default_handler
     from werkzeug.exceptions import HTTPException, MethodNotAllowed
 except ImportError as missing:
     raise ImportError("wideevents.integrations.flask needs Flask: pip install 'wideevents[flask]'") from missing
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 EXTENSION = "wideevents"
 METRICS_PAGE = "wideevents.metrics:wsgi_app"
@@ -52,7 +52,8 @@ class WideEvents:
     With *problems*, an exception that explains itself, such as a `wideevents.WideError`, and that no errorhandler takes
     is answered with what it says of itself, as problem details (RFC 9457).
 
-    *metrics* is a path, such as "/metrics", at which Prometheus finds what `configure(metrics=True)` counts.
+    *metrics* is a path, such as "/metrics", at which Prometheus finds what `configure(metrics=True)` counts; whoever
+    reaches the application can read it. A scrape leaves no event.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class WideEvents:
         problems: bool | None = None,
         metrics: str | None = None,
     ) -> None:
-        self._metrics = metrics
+        self._page = None if metrics is None else _page(metrics)
         given: dict[str, Any] = {"quiet": quiet, "slow_ms": slow_ms, "proxies": proxies, "problems": problems}
         self._given = {name: value for name, value in given.items() if value is not None}
         _Door(**self._given)
@@ -77,11 +78,7 @@ class WideEvents:
         if EXTENSION in app.extensions:
             raise ConfigurationError(f"{app!r} has wideevents already: one WideEvents(app) is enough.")
         config.prepare()  # what is wrong with the defaults is told now, and threads are wrapped
-        given = self._given
-        if self._metrics is not None:
-            given = {**given, "quiet": (*_door(app, given).quiet, self._metrics)}
-            _show_metrics(app, self._metrics)
-        entrance = _Entrance(app, given)
+        entrance = _Entrance(app, self._given, self._page)
         app.extensions[EXTENSION] = self
         app.wsgi_app = entrance  # type: ignore[method-assign]
         app.handle_user_exception = _noting(entrance, _weak_method(app, app.handle_user_exception))  # type: ignore[method-assign]
@@ -107,8 +104,9 @@ class _Entrance:
     It refers to the application weakly: an application that refers to itself is not freed when it is dropped.
     """
 
-    def __init__(self, app: Flask, given: dict[str, Any]) -> None:
+    def __init__(self, app: Flask, given: dict[str, Any], page: tuple[str, WSGIApplication] | None) -> None:
         self._given = given
+        self._page = page
         self._inner = _weak_method(app, app.wsgi_app)
         self._app = weakref.ref(app)
         self._views = app.view_functions
@@ -123,6 +121,8 @@ class _Entrance:
             )
         if not self._settled:
             self._settle(app, environ.get("SCRIPT_NAME", ""))
+        if self._page is not None and environ.get("PATH_INFO") == self._page[0]:
+            return self._page[1](environ, start_response)  # a scrape is no request of the application's
         outer = environ.get(KEY)
         if outer is None or outer.event.sealed:  # a middleware that tries again may use its environ again
             return serve(self.door, self._inner(), environ, start_response, self._tell_route)
@@ -154,10 +154,14 @@ class _Entrance:
             report(Fault.SETTING, "flask", f"{error} The door of {app!r} goes on with what it had.")
 
 
-def _show_metrics(app: Flask, path: str) -> None:
-    """Let *app* answer at *path* with what is counted; raise `ConfigurationError` where the package is missing."""
-    page = load(METRICS_PAGE)
-    app.add_url_rule(path, "wideevents_metrics", lambda: Response.from_app(page, request.environ))
+def _page(path: object) -> tuple[str, WSGIApplication]:
+    """Return the path of the metrics, and what answers there."""
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ConfigurationError.of("metrics", path, 'a path, such as "/metrics"')
+    try:
+        return path, load(METRICS_PAGE)
+    except ImportError as missing:
+        raise ConfigurationError(str(missing)) from missing
 
 
 def _take_lines(app: Flask) -> None:
@@ -231,14 +235,19 @@ def _noting(entrance: _Entrance, handle: Callable[[], Callable[..., Any]]) -> Ca
         try:
             response = handle()(*arguments)
         except Exception as raised:
-            response = _answer(error, followed) if entrance.door.problems and raised is error else None
-            if response is None:
-                raise
-        if followed is not None and not isinstance(error, HTTPException):
-            followed.event.fail(error, level=Level.DEBUG, handled=True)
-        return response
+            answer = _answer(error, followed) if entrance.door.problems and raised is error else None
+            if answer is not None:
+                return _noted(error, followed, answer)
+            raise
+        return _noted(error, followed, response)
 
     return handle_user_exception
+
+
+def _noted(error: BaseException, followed: Request | None, response: Any) -> Any:
+    if followed is not None and not isinstance(error, HTTPException):
+        followed.event.fail(error, level=Level.DEBUG, handled=True)
+    return response
 
 
 def _answer(error: BaseException, followed: Request | None) -> Response | None:

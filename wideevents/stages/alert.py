@@ -48,6 +48,11 @@ class Alert:
                 record["owner.team"] = team
         return event
 
+    @property
+    def default(self) -> str:
+        """Who owns what nobody else does, or ""."""
+        return self._owners.default or ""
+
     def line(self, line: E) -> E:
         """Route a log line: one outside any event calls somebody itself."""
         record = line.record
