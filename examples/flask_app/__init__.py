@@ -11,7 +11,6 @@ from werkzeug.exceptions import HTTPException
 import wideevents
 from examples.flask_app import accounts, cart, checkout, commands, database, health, products, reports
 from examples.flask_app.alerts import ALERTS
-from examples.flask_app.errors import ShopError
 from examples.flask_app.mailroom import Mailroom
 from examples.flask_app.payments import PaymentProvider
 from examples.flask_app.recommendations import Recommender
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 __version__ = "1.4.0"
 
-extension = WideEvents(metrics="/metrics")
+extension = WideEvents(metrics="/metrics", problems=True)
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -38,7 +37,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     hire(app)
     for room in (accounts, cart, checkout, commands, health, products, reports):
         app.register_blueprint(room.blueprint)
-    app.register_error_handler(ShopError, explain)
     app.register_error_handler(HTTPException, explain_http)
 
     return app
@@ -74,22 +72,13 @@ def hire(app: Flask) -> None:
     )
 
 
-def explain(error: ShopError) -> tuple[dict[str, str], int]:
-    return {"error": error.slug, "message": str(error), "reference": reference()}, error.status
-
-
 def explain_http(error: HTTPException) -> Response:
-    """Answer in JSON, and keep the headers that belong to the status, such as `Allow`."""
+    """Answer as the shop's own errors do (RFC 9457), and keep the headers of the status, such as `Allow`."""
     response = error.get_response()
-    response.content_type = "application/json"
-    slug = error.name.lower().replace(" ", "_")
-    response.set_data(json.dumps({"error": slug, "message": error.description, "reference": reference()}))
+    response.content_type = "application/problem+json"
+    event = wideevents.current()
+    instance = f"urn:wideevents:event:{event.id}" if event else None
+    problem = {"title": error.name, "status": error.code, "detail": error.description, "instance": instance}
+    response.set_data(json.dumps(problem))
 
     return response
-
-
-def reference() -> str:
-    """Return what a customer can tell the support, who find the event's line by it."""
-    event = wideevents.current()
-
-    return event.id if event else "none"

@@ -15,53 +15,59 @@ The errors that the shop tells its customers about.
 
 from __future__ import annotations
 
+from wideevents import WideError
 
-class ShopError(Exception):
-    """Carry the status and the word for it that a client's program can rely on."""
+
+class ShopError(WideError):
+    """Explain itself to a customer, and by its code to a customer's program."""
 
     status = 400
-    slug = "shop_error"
+    code = "shop_error"
 
 
 class InvalidInputError(ShopError):
-    slug = "invalid_input"
+    code = "invalid_input"
 
 
 class SignInError(ShopError):
     status = 401
-    slug = "sign_in_failed"
+    code = "sign_in_failed"
 
 
 class NotSignedInError(ShopError):
     status = 401
-    slug = "sign_in_needed"
+    code = "sign_in_needed"
 
 
 class PaymentDeclinedError(ShopError):
     status = 402
-    slug = "payment_declined"
+    code = "payment_declined"
+    fix = "pay with another card"
 
 
 class NotOnSaleError(ShopError):
     status = 404
-    slug = "not_on_sale"
+    code = "not_on_sale"
 
 
 class EmailTakenError(ShopError):
     status = 409
-    slug = "email_taken"
+    code = "email_taken"
+    fix = "sign in, or have a new password sent"
 
 
 class EmptyCartError(ShopError):
     status = 409
-    slug = "empty_cart"
+    code = "empty_cart"
 
 
 class OutOfStockError(ShopError):
     status = 409
-    slug = "out_of_stock"
+    code = "out_of_stock"
 
 
 class PaymentTimeoutError(ShopError):
     status = 504
-    slug = "payment_timeout"
+    code = "payment_timeout"
+    why = "the payment provider did not answer in time"
+    fix = "nothing was charged: try again in a minute"

@@ -11,7 +11,7 @@ from typing import Any
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts = tempfile.mkdtemp(prefix="shop-metrics-")
 
 import wideevents
-from wideevents.metrics import child_exit as child_exit
+from wideevents.metrics import child_exit  # noqa: F401 - a hook of gunicorn
 
 wideevents.configure(service="shop")  # the master's lines, too: it has not the application's own configure()
 
@@ -24,6 +24,6 @@ graceful_timeout = 10
 control_socket_disable = True
 
 
-def on_exit(server: Any) -> None:
+def on_exit(_: Any) -> None:
     """Leave no counts behind: the next start begins at zero."""
     shutil.rmtree(counts, ignore_errors=True)

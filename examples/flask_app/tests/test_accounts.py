@@ -33,7 +33,7 @@ class TestSignUp:
         response = client.post("/accounts", json={**ADA, "plan": "GOLD"})
 
         assert response.json
-        assert response.json["message"] == "plan must be one of STARTER, PLUS, BUSINESS"
+        assert response.json["detail"] == "plan must be one of STARTER, PLUS, BUSINESS"
 
     def test_refuses_what_is_no_address(self, client: FlaskClient) -> None:
         """An address has an @ in it."""

@@ -52,4 +52,4 @@ class TestCart:
         response = customer.post("/cart/items", json={"product_id": 3, "quantity": quantity})
 
         assert response.json
-        assert response.json["message"] == "quantity must be a number from 1 to 99"
+        assert response.json["detail"] == "quantity must be a number from 1 to 99"

@@ -19,7 +19,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("method", "path", "status"), [("GET", "/nowhere", 404), ("DELETE", "/products", 405), ("GET", "/cart", 401)]
     )
-    def test_give_a_reference(
+    def test_name_their_event(
         self, client: FlaskClient, wide_events: WideEvents, method: str, path: str, status: int
     ) -> None:
         """What a customer reads out to the support is the id of the event."""
@@ -27,7 +27,8 @@ class TestErrors:
 
         assert response.status_code == status
         assert response.json
-        assert response.json["reference"] == wide_events.one()["event.id"]
+        assert response.content_type == "application/problem+json"
+        assert response.json["instance"] == f"urn:wideevents:event:{wide_events.one()['event.id']}"
 
     def test_refuse_bad_json(self, customer: FlaskClient, wide_events: WideEvents) -> None:
         """A body that is cut off is the client's mistake, and no reason to wake anybody."""
@@ -41,7 +42,7 @@ class TestErrors:
         response = customer.post("/cart/items", json=[1])
 
         assert response.json
-        assert response.json["message"] == "the body must be a JSON object"
+        assert response.json["detail"] == "the body must be a JSON object"
 
     def test_keep_the_headers_of_their_status(self, client: FlaskClient) -> None:
         """A method that is not allowed is answered with those that are."""
