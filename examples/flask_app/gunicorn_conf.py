@@ -7,11 +7,15 @@ import shutil
 import tempfile
 from typing import Any
 
-# Each worker counts for itself: they share a folder, which must be known before anything counts, and be empty.
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts = tempfile.mkdtemp(prefix="shop-metrics-")
+COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 
-import wideevents
-from wideevents.metrics import child_exit  # noqa: F401 - a hook of gunicorn
+# Each worker counts for itself: they share a folder, which must be known before anything counts, and be empty at first.
+# A reload reads this file again, and goes on with what was counted.
+if COUNTS not in os.environ:
+    os.environ[COUNTS] = tempfile.mkdtemp(prefix="shop-metrics-")
+
+import wideevents  # noqa: E402 - prometheus_client reads the variable when it is imported
+from wideevents.metrics import child_exit  # noqa: E402, F401 - a hook of gunicorn
 
 wideevents.configure(service="shop")  # the master's lines, too: it has not the application's own configure()
 
@@ -26,4 +30,4 @@ control_socket_disable = True
 
 def on_exit(_: Any) -> None:
     """Leave no counts behind: the next start begins at zero."""
-    shutil.rmtree(counts, ignore_errors=True)
+    shutil.rmtree(os.environ[COUNTS], ignore_errors=True)
