@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 import wideevents
 from tests.test_config import event_with, refused
@@ -107,6 +109,25 @@ class TestMetrics:
         counted = config._process.assembly and config._process.assembly.counted
 
         assert isinstance(counted, Metrics)
+
+    def test_what_is_configured_last_is_shown_and_what_was_before_when_a_test_ends(self) -> None:
+        """One alone counts, and none is left behind."""
+
+        def shown() -> set[str]:
+            return set(re.findall(r'wideevents_log_lines_total.*service="(\w+)"', generate_latest().decode()))
+
+        pages = [shown()]
+        with config.kept():
+            wideevents.configure(metrics=True, service="outer", logging=False)
+            with config.kept():
+                wideevents.configure(metrics=True, service="inner", logging=False)
+                wideevents.configure(service="silent", logging=False)
+                pages.append(shown())
+            pages.append(shown())
+        pages.append(shown())
+
+        assert [set(), set(), {"outer"}, set()] == pages
+        assert config.service() != "outer"
 
     def test_they_need_a_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The sentence says what to install."""
