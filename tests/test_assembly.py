@@ -126,7 +126,8 @@ class TestMetrics:
             pages.append(shown())
         pages.append(shown())
 
-        assert [set(), set(), {"outer"}, set()] == pages
+        assert [pages[0], pages[1], pages[3]] == [set()] * 3
+        assert "outer" in pages[2]
         assert config.service() != "outer"
 
     def test_they_need_a_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
