@@ -3,13 +3,17 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+PARTS  := .parts
+
+PROGRAMS := prometheus promtool prometheus-alertmanager amtool
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types suite bench clean
+.PHONY: help demo test lint types suite parts bench clean
 
 help:
 	@echo "make demo   run the example shop under gunicorn, drive requests at it, show what came out"
 	@echo "make test   lint, check the types, run every test with coverage"
+	@echo "make parts  install the real servers that the tests use where they are there"
 	@echo "make bench  measure what an event costs"
 	@echo "make clean  remove what the others made"
 
@@ -40,13 +44,33 @@ types: $(VENV)/.installed
 # pytest-cov would start after the plugin under test was imported: coverage runs pytest, and not the other way round.
 suite: $(VENV)/.installed
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest -rs $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# What is there already costs nothing. The tests run servers of their own: whatever the packages start is left alone.
+parts: $(PARTS)/bugsink/.installed
+	@for program in $(PROGRAMS); do command -v $$program >/dev/null || missing=yes; done; \
+	if [ -n "$$missing" ]; then \
+		command -v apt-get >/dev/null || { echo "Install $(PROGRAMS) yourself: there is no apt-get here"; exit 1; }; \
+		root=; if [ "$$(id -u)" != 0 ]; then root=sudo; fi; \
+		if [ -n "$$root" ] && ! command -v $$root >/dev/null; then \
+			echo "Run this as root, or install sudo: apt-get install prometheus prometheus-alertmanager"; exit 1; fi; \
+		$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager; \
+	fi
+
+# Bugsink is a tool of the tests alone, under a licence of its own: it never meets our packages.
+$(PARTS)/bugsink/.installed: tests/parts/bugsink.txt
+	@rm -rf $(PARTS)/bugsink
+	@$(PYTHON) -m venv $(PARTS)/bugsink
+	@$(PARTS)/bugsink/bin/python -m pip install --quiet --disable-pip-version-check -r $< \
+		|| { echo "Bugsink could not be installed: see the message of pip above, and check the network"; exit 1; }
+	@touch $@
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m tests.bench.flask_request
 	$(BIN)/python -m tests.bench.log_line
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache events.jsonl
+	rm -rf $(VENV) $(PARTS) build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache events.jsonl

@@ -92,7 +92,6 @@ class Outbox:
             if len(self._waiting) >= MOST:
                 self.lost += 1
                 return False
-            self._known.pop(key, None)
             self._waiting[key] = Held(alert, now)
             return True
 

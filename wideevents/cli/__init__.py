@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
+    "alert": "post what calls somebody straight from the log to Alertmanager",
+    "alerts": "write what Prometheus and Alertmanager need to call the right person",
     "doctor": "find what goes wrong with the lines of an application",
     "tail": "show JSON logs to people, as they are written",
 }

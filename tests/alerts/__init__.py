@@ -1,0 +1,1 @@
+"""What calls people, and what does not."""
