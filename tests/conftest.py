@@ -21,8 +21,7 @@ import pytest
 from hypothesis import settings
 
 import wideevents
-from tests.parts.bugsink import bugsink as bugsink
-from tests.parts.bugsink import bugsink_server as bugsink_server
+from tests.parts.bugsink import bugsink, bugsink_server  # noqa: F401 - fixtures, which are here for all
 from tests.strict import parse_line
 from wideevents import config, context, health, propagation, resource
 from wideevents.recorder import Clock, Recorder
