@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise, takewhile
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import chain, pairwise, takewhile
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -67,7 +67,7 @@ class BusinessHours:
     tz: str = "UTC"
     holidays: Collection[date] = ()
     week: Week = field(init=False, repr=False)
-    _zone: ZoneInfo = field(init=False, repr=False, compare=False)
+    _zone: tzinfo = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "week", _week(self.hours))
@@ -91,7 +91,7 @@ class BusinessHours:
         Raise `ConfigurationError` for a datetime without a time zone.
         """
         moment = _moment(at)
-        begin = next(begin for begin, end in self._openings(moment) if end > moment)
+        begin, _ = next(self._openings(moment))
         return at if begin <= moment else begin.astimezone(at.tzinfo)
 
     @property
@@ -103,9 +103,7 @@ class BusinessHours:
         holidays. What waits for people has to wait so long.
         """
         holidays = [datetime.combine(day, time(12), self._zone).astimezone(UTC) for day in self.holidays]
-        changes = [
-            later.begin for sooner, later in pairwise(self._years()) if sooner.offset != later.offset
-        ]
+        changes = [later.begin for sooner, later in pairwise(self._years()) if sooner.offset != later.offset]
         return max([self._longest_of_a_week(), *map(self._closed_around, [*holidays, *changes])])
 
     def _on(self, day: date) -> tuple[Stretch, ...]:
@@ -125,30 +123,27 @@ class BusinessHours:
         """Return the closed time that *moment* is in; the next one, if it is in none."""
         lead = WEEK
         while True:
-            ended = None
-            for begin, end in self._openings(moment - lead):
-                if begin > moment and ended is not None:
-                    return begin - ended
-                if begin > moment:
-                    break
-                ended = end
+            openings = pairwise(self._openings(moment - lead))
+            (begin, end), (again, _) = next(pair for pair in openings if pair[1][0] > moment)
+            if begin <= moment:
+                return again - end
             lead *= 2  # closed all that time
 
     def _openings(self, since: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """
-        Yield when people are at work, in UTC and in order; what touches may come in parts.
+        """Yield when people are at work, in UTC and in order; what touches may come in parts."""
+        return chain.from_iterable(map(self._opened, self._steadily(since)))
 
-        While the distance of a zone's clocks to UTC stays the same, what they show can be reckoned with.
-        """
-        for begin, end, offset in self._steadily(since):
-            midnight = datetime.combine((begin + offset).date(), time(), UTC)
-            while midnight < end + offset:
-                for start, stop in self._on(midnight.date()):
-                    opened = max(midnight + timedelta(minutes=start) - offset, begin)
-                    closed = min(midnight + timedelta(minutes=stop) - offset, end)
-                    if opened < closed:
-                        yield opened, closed
-                midnight += DAY
+    def _opened(self, steady: Steady) -> Iterator[tuple[datetime, datetime]]:
+        """Yield when they are in a part of time in which the clock on the wall can be reckoned with."""
+        begin, end, offset = steady
+        midnight = datetime.combine((begin + offset).date(), time(), UTC)
+        while midnight < end + offset:
+            for start, stop in self._on(midnight.date()):
+                opened = max(midnight + timedelta(minutes=start) - offset, begin)
+                closed = min(midnight + timedelta(minutes=stop) - offset, end)
+                if opened < closed:
+                    yield opened, closed
+            midnight += DAY
 
     def _years(self) -> Iterator[Steady]:
         return takewhile(lambda steady: steady.begin < NEW_YEAR + CALENDAR, self._steadily(NEW_YEAR))
@@ -166,7 +161,7 @@ class BusinessHours:
     def _change(self, begin: datetime, offset: timedelta) -> datetime:
         """Return the first second of the day after *begin* with another offset."""
         seconds = range(round(DAY.total_seconds()))
-        first = bisect_left(seconds, True, key=lambda second: self._offset(begin + timedelta(seconds=second)) != offset)
+        first = bisect_right(seconds, 0, key=lambda second: self._offset(begin + timedelta(seconds=second)) != offset)
         return begin + timedelta(seconds=first)
 
     def _offset(self, moment: datetime) -> timedelta:
@@ -243,10 +238,12 @@ def _refused(text: str, reason: str) -> ConfigurationError:
     return ConfigurationError.of("hours", text, f"{EXAMPLE}; {reason}")
 
 
-def _zone(name: str) -> ZoneInfo:
+def _zone(name: str) -> tzinfo:
     wanted = 'the name of a time zone, such as "Europe/Berlin"'
     if not isinstance(name, str):
         raise ConfigurationError.of("tz", name, wanted)
+    if name == "UTC":  # the default must be there where the system knows no zones
+        return UTC
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -254,11 +251,11 @@ def _zone(name: str) -> ZoneInfo:
         raise ConfigurationError.of("tz", name, hint) from error
 
 
-def _dates(holidays: Collection[date]) -> tuple[date, ...]:
+def _dates(given: object) -> tuple[date, ...]:
     wanted = "dates from 1970 to 2999, such as (date(2026, 12, 25),)"
-    if not isinstance(holidays, Collection) or isinstance(holidays, str):
-        raise ConfigurationError.of("holidays", holidays, wanted)
-    for day in holidays:
+    if isinstance(given, str) or not isinstance(given, Collection):
+        raise ConfigurationError.of("holidays", given, wanted)
+    for day in given:
         if not isinstance(day, date) or isinstance(day, datetime) or not 1970 <= day.year < 3000:
             raise ConfigurationError.of("holidays", day, wanted)
-    return tuple(sorted(set(holidays)))
+    return tuple(sorted(set(given)))

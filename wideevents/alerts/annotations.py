@@ -25,6 +25,10 @@ FIELDS = {"service": "service.name", "route": "http.route", "owner": "owner.team
 class Words(Protocol):
     """Put in what differs from alert to alert."""
 
+    @property
+    def runbooks(self) -> Mapping[str, str]:
+        """What there is to read, by route or team."""
+
     def label(self, name: str, otherwise: str) -> str:
         """Return the label *name*, or *otherwise* where there is none."""
 
@@ -50,10 +54,10 @@ class Templates:
         return f"{{{{ if $labels.{name} }}}} -w '{FIELDS[name]}={{{{ $labels.{name} }}}}'{{{{ end }}}}"
 
     def runbook(self) -> str:
-        """Return what stands for the URL: one rule serves all, so that their number does not grow with the routes."""
+        """Return what stands for the URL, where there are any: one rule serves all routes and teams."""
         known = [(name, key, url) for name in ("route", "owner") for key, url in sorted(self.runbooks.items())]
         rows = [f"if eq $labels.{name} {quoted(key)} }}}}{{{{ {quoted(url)} }}}}" for name, key, url in known]
-        return "{{ " + "{{ else ".join(rows) + "{{ end }}" if rows else ""
+        return "{{ " + "{{ else ".join(rows) + "{{ end }}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +93,8 @@ def of_failures(urgency: Urgency, words: Words) -> dict[str, str]:
         f"Its lines: python -m wideevents tail LOG -w alert.urgency={urgency}{conditions}",
     )
     severity = SEVERITIES[urgency].capitalize()
-    return {
-        "summary": f"{severity} in {service}: {route}",
-        "description": "\n".join(description),
-        "runbook_url": words.runbook(),
-    }
+    runbook = {"runbook_url": words.runbook()} if words.runbooks else {}
+    return {"summary": f"{severity} in {service}: {route}", "description": "\n".join(description), **runbook}
 
 
 def of_losses(words: Words) -> dict[str, str]:

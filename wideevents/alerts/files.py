@@ -6,7 +6,7 @@ from typing import Any
 
 from wideevents.alerts.routing import routing
 from wideevents.alerts.rules import rules
-from wideevents.alerts.scenarios import tests
+from wideevents.alerts.scenarios import unit_tests
 from wideevents.alerts.settings import Alerts
 
 try:
@@ -19,7 +19,7 @@ RULES, TESTS, ROUTING = "rules.yml", "rules_test.yml", "alertmanager.yml"
 
 HEADER = """\
 # {what}
-# Written by `python -m wideevents alerts`: change wideevents.configure(alerts=Alerts(...)), and run it again.
+# Written by `python -m wideevents alerts`: change the alerts= of wideevents.configure, and run it again.
 """
 
 WHAT = {
@@ -35,14 +35,14 @@ def files(alerts: Alerts, service: str) -> dict[str, str]:
 
     The same settings give the same bytes. Raise `ConfigurationError` where nobody would be called.
     """
-    found = {RULES: rules(alerts, service), TESTS: tests(alerts, service, RULES), ROUTING: routing(alerts)}
-    return {name: HEADER.format(what=WHAT[name]) + _dumped(data) for name, data in found.items()}
+    made = {RULES: rules(alerts, service), TESTS: unit_tests(alerts, service, RULES), ROUTING: routing(alerts)}
+    return {name: HEADER.format(what=WHAT[name]) + _dumped(data) for name, data in made.items()}
 
 
 class _Dumper(yaml.SafeDumper):
     """Write for people: several lines as such, and everything where it belongs, and not by reference to elsewhere."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class calls it so
         return True
 
 

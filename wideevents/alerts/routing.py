@@ -20,7 +20,7 @@ AT_ONCE = {"group_wait": "1s", "group_interval": "1m", "repeat_interval": "4h"}
 
 NOTHING = (
     "Nobody would be called: no receiver is configured. Give one to wideevents.configure(), such as "
-    'alerts=Alerts(default=Receiver(webhook="https://...")) or alerts=Alerts(default=Receiver(email="team@example.org")).'
+    'alerts=Alerts(default=Receiver(webhook="https://...")) or Receiver(email="team@example.org").'
 )
 
 
@@ -57,7 +57,8 @@ def _root(alerts: Alerts) -> dict[str, Any]:
     pace = {"group_wait": "30s", "group_interval": "1m", "repeat_interval": written(repeated_after(alerts))}
     return {
         "receiver": DEFAULT,
-        "group_by": ["alertname", *LABELS],
+        # What comes straight from a line has a fingerprint: another failure of the same route rings by itself.
+        "group_by": ["alertname", *LABELS, "fingerprint"],
         "routes": [
             {"matchers": ['severity="error"'], **AT_ONCE, "routes": [*_teams(alerts, {})]},
             {"matchers": ['severity="warning"'], **waiting, **pace, "routes": [*_teams(alerts, waiting)]},

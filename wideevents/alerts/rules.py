@@ -42,7 +42,9 @@ def rules(alerts: Alerts, service: str) -> dict[str, Any]:
     return {
         "groups": [
             _group(service, Urgency.PAGE, pages),
-            _group(service, warning, [{"alert": rule["alert"], "expr": rule["expr"], **kept, **rule} for rule in waiting]),
+            _group(
+                service, warning, [{"alert": rule["alert"], "expr": rule["expr"], **kept, **rule} for rule in waiting]
+            ),
         ]
     }
 

@@ -60,11 +60,15 @@ ERRORS = (
     Scenario("a process begins anew at zero", "0x5 3x30 0x30", {36: False, 37: False, 40: False}),
     Scenario("a process begins anew with an error", "0x5 3x30 1x30", {36: False, 37: True, 43: False}),
     Scenario("another process takes over", "0x5 3x30 stale | _x37 0x30", {36: False, 38: False, 45: False}),
-    Scenario("another process takes over with an error", "0x5 3x30 stale | _x37 1x30", {36: False, 37: True, 43: False}),
+    Scenario(
+        "another process takes over with an error", "0x5 3x30 stale | _x37 1x30", {36: False, 37: True, 43: False}
+    ),
     Scenario("old errors come back in sight", "7x30 _x20 7x60", {30: False, 51: False, 53: False, 60: False}),
     Scenario("an error comes in sight later", "7x30 _x20 8x60", {30: False, 51: True, 60: False}),
     Scenario("a process counts anew while it is out of sight", "7x30 _x20 0x60", {51: False, 55: False, 60: False}),
     Scenario("a process fails and is gone", "0x5 1 stale", {6: True, 8: True, 20: False}),
+    Scenario("a process that nobody has seen fails and is gone", "_x6 1 stale", {6: True, 8: True, 20: False}),
+    Scenario("a process fails and begins anew", "0x5 1 0x20", {6: True, 8: True, 20: False}),
     Scenario("two processes fail in one way", "0x5 1x20 | 0x6 1x20", {6: True, 8: True, 15: False}),
     Scenario("an error in a line outside any event", "0x5 1x20", {5: False, 6: True, 15: False}, counter=LINES),
     Scenario("an error in an environment that Prometheus knows", "0x5 1x20", {6: True}, environment="staging"),
@@ -74,7 +78,7 @@ ERRORS = (
 )
 
 
-def tests(alerts: Alerts, service: str, rules: str) -> dict[str, Any]:
+def unit_tests(alerts: Alerts, service: str, rules: str) -> dict[str, Any]:
     """Return the tests of the rules in the file *rules*, as data."""
     every = (*ERRORS, *warnings(kept_for(alerts)), *runbooks(alerts))
     return {

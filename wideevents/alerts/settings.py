@@ -56,7 +56,9 @@ class Mail:
 
     def __post_init__(self) -> None:
         if not isinstance(self.smarthost, str) or not _RELAY.fullmatch(self.smarthost):
-            raise ConfigurationError.of("smarthost", self.smarthost, 'a host and a port, such as "smtp.example.org:587"')
+            raise ConfigurationError.of(
+                "smarthost", self.smarthost, 'a host and a port, such as "smtp.example.org:587"'
+            )
         _check_address("sender", self.sender)
         given = {"username": self.username, "password_file": self.password_file}
         _check_words("mail", {name: text for name, text in given.items() if text is not None})
@@ -102,12 +104,16 @@ class Alerts:
         _check_words("alerts.owners", self.owners)
         for key, url in self.runbooks.items():
             if not _is_url(url):
-                raise ConfigurationError.of(f"alerts.runbooks[{key!r}]", url, "a URL that begins with http:// or https://")
+                raise ConfigurationError.of(
+                    f"alerts.runbooks[{key!r}]", url, "a URL that begins with http:// or https://"
+                )
         wanted = 'a wideevents.alerts.Receiver, such as Receiver(webhook="https://...")'
         for team, receiver in self.receivers.items():
             _check(Receiver, f"alerts.receivers[{team!r}]", receiver, wanted)
         if DEFAULT in self.receivers:
-            raise ConfigurationError.of("alerts.receivers", DEFAULT, "the name of a team; Alerts(default=...) is for all others")
+            raise ConfigurationError.of(
+                "alerts.receivers", DEFAULT, "the name of a team; Alerts(default=...) is for all others"
+            )
         if self.default is not None:
             _check(Receiver, "alerts.default", self.default, wanted)
         if self.codeowners is not None:

@@ -7,17 +7,16 @@ import os
 import shutil
 import sys
 import textwrap
-import traceback
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import import_module
 from typing import Any, NamedTuple, TextIO
 
+from wideevents.cli.applications import refuse, required
 from wideevents.doctor.applications import FORMS, load
 from wideevents.doctor.examination import Visit, visit
 from wideevents.doctor.findings import Finding
-from wideevents.doctor.places import seen_by_application
 from wideevents.errors import ConfigurationError
 from wideevents.legible import harmless
 
@@ -27,8 +26,7 @@ try:
 except ImportError:  # then there are no colours
     Console = None  # type: ignore[assignment, misc]
 
-UNUSABLE = 2
-"""The exit status for arguments that cannot be used, and for an application that cannot be loaded."""
+ASKED = "which application is to be examined?"
 
 WIDTH = 100
 LABEL = 6
@@ -60,7 +58,7 @@ def run(options: Namespace) -> int:
         target, done = _visit(options)
     except (ConfigurationError, ImportError) as error:
         sys.stdout, sys.stderr = streams
-        return _refuse(error)
+        return refuse("doctor", error)
     sys.stdout, sys.stderr = streams  # an application may have put its own in their place
     if options.json:
         told = {"app": target, "path": options.path, "status": done.status, "events": done.events}
@@ -88,10 +86,10 @@ def pieces(target: str, path: str, done: Visit) -> Iterator[Piece]:
 
 def _visit(options: Namespace) -> tuple[str, Visit]:
     if options.gunicorn is None:
-        target = _required(options.app)
+        target = required(options.app, ASKED)
         return target, visit(lambda: load(target), options.path)
     served = import_module("wideevents.doctor.gunicorn").Configuration(options.gunicorn)
-    target = _required(options.app or served.target)
+    target = required(options.app or served.target, ASKED)
 
     def as_served() -> Any:
         served.set_up()
@@ -99,21 +97,6 @@ def _visit(options: Namespace) -> tuple[str, Visit]:
 
     done = visit(as_served, options.path)
     return target, Visit([*done.findings, *served.examine()], done.status, done.events)
-
-
-def _required(target: str | None) -> str:
-    if not target:
-        raise ConfigurationError(f"which application is to be examined? Give --app {FORMS}.")
-    return target
-
-
-def _refuse(error: Exception) -> int:
-    """Tell why nothing was examined; what the application's own code raised, with its traceback."""
-    cause = error.__cause__ if isinstance(error, ConfigurationError) else None
-    if cause is not None:
-        traceback.print_exception(type(cause), cause, seen_by_application(cause))
-    sys.stderr.write(f"wideevents doctor: {harmless(str(error))}\n")
-    return UNUSABLE
 
 
 def _told(finding: Finding) -> Iterator[Piece]:

@@ -32,11 +32,22 @@ class Reference(NamedTuple):
 
 def load(target: str) -> WSGIApplication:
     """
-    Return the application that *target* names, with the working directory on the path.
+    Return the WSGI application that *target* names, with the working directory on the path.
+
+    Raise `ConfigurationError` where there is none; its cause is what the application's own code raised.
+    """
+    found = make(target)
+    check(found, target)
+    app: WSGIApplication = found
+    return app
+
+
+def make(target: str) -> Any:
+    """
+    Return what *target* names, whatever kind of application it is, with the working directory on the path.
 
     A name stands for a factory if it is a function or a class that can be called without arguments, for the application
-    itself otherwise: a WSGI application needs two. Raise `ConfigurationError` where there is none; its cause is what
-    the application's own code raised.
+    itself otherwise, which needs two or three. Raise `ConfigurationError` as `load` does.
     """
     module_name, _, expression = target.partition(":")
     reference = _parsed(target, expression or DEFAULT)
@@ -46,12 +57,8 @@ def load(target: str) -> WSGIApplication:
         sys.path.insert(0, os.getcwd())
     found = _attribute(target, _module(target, module_name), reference.name)
     if reference.arguments is not None:
-        found = _called(target, found, *reference.arguments)
-    elif is_factory(found):
-        found = _called(target, found, [], {})
-    check(found, target)
-    app: WSGIApplication = found
-    return app
+        return _called(target, found, *reference.arguments)
+    return _called(target, found, [], {}) if is_factory(found) else found
 
 
 def check(app: object, target: str = "") -> None:

@@ -1,0 +1,75 @@
+"""What the tests of the generated files share: settings with everything in them, and the tools that read the files."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import yaml
+
+from tests.parts import need
+from wideevents.alerts import Alerts, BusinessHours, Receiver
+from wideevents.alerts.files import RULES, TESTS, files
+
+SERVICE = 'the "shop" in C:\\temp {{ é }}'
+"""A name that breaks whatever is not escaped."""
+
+TEAM = 'a "b", {c}\\d é'
+"""And such a team."""
+
+PAGER, SEARCH = Receiver(webhook="http://127.0.0.1:9/pager"), Receiver(webhook="http://127.0.0.1:9/search")
+MAIL = Receiver(email="team@example.org")
+
+ALWAYS = BusinessHours("mon-sun 00:00-24:00")
+"""With them a warning is kept for an hour, which is tried quickly."""
+
+FULL = Alerts(
+    hours=BusinessHours("sun-thu 09:00-12:00 13:00-24:00, sat 10:00-14:00", "Asia/Kathmandu", (date(2026, 12, 25),)),
+    owners={"/carts/<int:cart>": "payments", "nightly": "reports"},
+    runbooks={
+        "/carts/<int:cart>": "https://wiki.example.org/{{carts}}",
+        "payments": 'https://wiki.example.org/?q="pay"',
+    },
+    receivers={"payments": PAGER, "search": SEARCH, TEAM: MAIL},
+    default=PAGER,
+)
+
+
+def generate(folder: Path, alerts: Alerts, service: str = "shop") -> Path:
+    """Write the files into *folder*."""
+    for name, text in files(alerts, service).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def run(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a tool of Prometheus or Alertmanager."""
+    return subprocess.run([need(program), *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+def failed(folder: Path) -> set[str]:
+    """Run the generated unit tests in *folder*, and return the names of those that fail."""
+    done = run("promtool", "test", "rules", folder / TESTS)
+    names = set(re.findall(r"^ +name: (.*),$", done.stdout + done.stderr, re.MULTILINE))
+    assert (done.returncode == 0) is (names == set()), done.stdout + done.stderr
+    return names
+
+
+def only(folder: Path, names: set[str]) -> Path:
+    """Leave the unit tests called *names* in the generated file; fail if they are not all there."""
+    data = yaml.safe_load((folder / TESTS).read_text(encoding="utf-8"))
+    data["tests"] = [test for test in data["tests"] if test["name"] in names]
+    assert {test["name"] for test in data["tests"]} == names
+    (folder / TESTS).write_text(yaml.safe_dump(data), encoding="utf-8")
+    return folder
+
+
+def without(folder: Path, guard: str, instead: str = "") -> Path:
+    """Put *instead* of the *guard* in the generated rules; fail if it is not there."""
+    rules = (folder / RULES).read_text(encoding="utf-8")
+    changed = re.sub(guard, instead, rules)
+    assert changed != rules
+    (folder / RULES).write_text(changed, encoding="utf-8")
+    return folder
