@@ -22,9 +22,15 @@ _traceback = BaseException.__dict__["__traceback__"].__get__
 _exceptions = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
+def direct_cause(error: BaseException) -> BaseException | None:
+    """Return what *error* was raised from, explicitly."""
+    explicit: BaseException | None = _cause(error)
+    return explicit
+
+
 def cause(error: BaseException) -> BaseException | None:
     """Return what Python prints before *error*: what it was raised from, else what was being handled."""
-    explicit: BaseException | None = _cause(error)
+    explicit = direct_cause(error)
     if explicit is not None or _suppresses(error):
         return explicit
     implicit: BaseException | None = _context(error)

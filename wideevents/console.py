@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from io import StringIO
@@ -13,12 +12,12 @@ from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter
 
 from wideevents import exceptions
 from wideevents.fields import NAMES, SHARED
-from wideevents.legible import clock, cut, harmless, lasting, quoted, words
+from wideevents.legible import clock, harmless, lasting, quoted, words
+from wideevents.tracebacks import LIBRARY, OURS, rows
 from wideevents.values import text as text_of
 
 try:
     from rich.console import Console
-    from rich.syntax import Syntax
     from rich.text import Text
 except ImportError as missing:
     raise ImportError("wideevents.console needs rich: pip install 'wideevents[console]'") from missing
@@ -28,19 +27,11 @@ Pairs: TypeAlias = list[tuple[str, Any]]
 
 NARROWEST, WIDEST = 40, 500
 MOST_FIELDS = 500
-STACK_LENGTH = 65_536
 GAP = 2
 LABEL_WIDTH = 20
 TIME_WIDTH, LEVEL_WIDTH, STATUS_WIDTH, DURATION_WIDTH = 13, 7, 3, 7
 
-KEY, LABEL, OURS, GOOD, NOTE, ERROR = "cyan", "bold cyan", "dim", "green", "yellow", "red"
-
-LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python[\d.]+)[/\\]")
-LIBRARY_FRAME = re.compile(rf'^(?P<margin>[ |]*)File ".*?{LIBRARY.pattern}')
-"""The row of a frame that is not of the application itself."""
-
-MARKS = re.compile(r"[ |]*[~^]+ *$")
-"""The row that underlines a part of the one above it."""
+KEY, LABEL, GOOD, NOTE, ERROR = "cyan", "bold cyan", "green", "yellow", "red"
 
 PROCESS = ("service.name", "service.version", "deployment.environment.name", "host.name", "process.pid", "thread.name")
 """What a person may want to know of the process: the values say enough, in this order."""
@@ -309,7 +300,7 @@ class Renderer:
         stacks = [stack if isinstance(stack, str) else "" for stack in map(fields.get, STACKS)]
         message = fields.get("exception.message")
         for stack in stacks:
-            for row in traceback_rows(stack) if stack.strip() else []:
+            for row in rows(stack) if stack.strip() else []:
                 page.flow([row], indent, indent + 4)
         if not stacks[-1].strip() and message is not None:
             kind = fields.get("exception.type", fields.get("error.type"))
@@ -369,22 +360,3 @@ def more(pairs: Pairs) -> list[Text]:
     """Return a note that says how many fields are too many to be shown."""
     left = len(pairs) - MOST_FIELDS
     return [Text(f"+{left:,} fields", NOTE)] if left > 0 else []
-
-
-def traceback_rows(stack: str) -> list[Text]:
-    """Return the rows of a traceback, highlighted; the frames of libraries stand back, without the marks below them."""
-    rows = cut(stack, STACK_LENGTH).rstrip().replace("\r\n", "\n").expandtabs(4).split("\n")
-    code = "\n".join(harmless(row) for row in rows)
-    made = []
-    margin: str | None = None
-    for row in Syntax(code, "pytb", theme="ansi_dark").highlight(code).split("\n"):
-        found = LIBRARY_FRAME.match(row.plain)
-        if found:
-            margin = found["margin"] + "  "
-        elif margin is not None and not row.plain.startswith(margin):
-            margin = None
-        if margin is None:
-            made.append(row)
-        elif not MARKS.match(row.plain):
-            made.append(Text(row.plain, OURS))
-    return made

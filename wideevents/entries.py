@@ -18,6 +18,15 @@ class Noted(NamedTuple):
     handled: bool
     expected: bool
 
+    def merged(self, again: Noted) -> Noted:
+        """Return what is true of an exception that was noted again: nobody handled it if it came up again after all."""
+        handled = self.handled and again.handled
+        if self.handled == again.handled:
+            expected = self.expected or again.expected
+        else:  # what was expected to be handled, and then was not, is a surprise
+            expected = self.expected if again.handled else again.expected
+        return Noted(self.error, max(self.level, again.level), handled, expected)
+
 
 class Entry:
     """

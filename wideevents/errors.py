@@ -11,6 +11,7 @@ Telemetry never breaks the work it watches: once the settings are accepted, noth
 
 from __future__ import annotations
 
+import copyreg
 from typing import Any
 
 
@@ -41,7 +42,8 @@ class WideError(Exception):
     - *expected*: it is worth knowing, and nobody's time: it pages nobody, whatever the status.
     - *fields* go to the event, and to nobody else.
 
-    A subclass may set them as class attributes. Any other exception with such attributes explains itself, too.
+    The message, *why*, *fix*, *link* and *code* are for everybody: a door may answer with them. A subclass may set them
+    as class attributes. Any other exception with such attributes explains itself, too.
     """
 
     status: int | None = None
@@ -50,6 +52,7 @@ class WideError(Exception):
     link: str | None = None
     code: str | None = None
     expected: bool = False
+    fields: dict[str, Any]
 
     def __init__(
         self,
@@ -69,3 +72,7 @@ class WideError(Exception):
         # What is not given is the class's; an instance attribute would hide that of a subclass.
         vars(self).update({name: value for name, value in given.items() if value is not None})
         self.fields = fields
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let a copy have everything, also in another process: a subclass may ask for other arguments than it keeps."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]

@@ -248,22 +248,31 @@ class Event(Entry):
         fields = self.fields
         if fields is None:
             return False
-        error, _, handled, expected = noted
-        known = next((each for each in self.errors if each.error is error), None)
+        handled = noted.handled
+        known = next((each for each in self.errors if each.error is noted.error), None)
         if known is None:
             fields["error.count"] = fields.get("error.count", 0) + 1
-            # What somebody gave as an error, and is none, is counted and described; isinstance() would ask it.
-            if len(self.errors) < ERRORS_KEPT and issubclass(type(error), BaseException):
-                self.errors = (*self.errors, noted)
+            self._hold(noted)
         else:
-            merged = Noted(error, max(known.level, noted.level), known.handled and handled, known.expected or expected)
-            self.errors = tuple(merged if each is known else each for each in self.errors)
+            self.errors = tuple(each.merged(noted) if each is known else each for each in self.errors)
         first = fields["error.count"] == 1 and (known is None or not handled)
         if first or (not handled and fields["exception.handled"]):
             self._stand(described, handled=handled)
         if not handled:
             self.outcome = "failure"
         return True
+
+    def _hold(self, noted: Noted) -> None:
+        """Hold an error with the others; of too many the newest goes that says least: expected, then handled."""
+        if not issubclass(type(noted.error), BaseException):  # what is none; isinstance() would ask it
+            return
+        held = [*self.errors]
+        if len(held) == ERRORS_KEPT:
+            spare = [each for each in held[1:] if each.handled]
+            if not spare:
+                return
+            held.remove(next((each for each in reversed(spare) if each.expected), spare[-1]))
+        self.errors = (*held, noted)
 
     def _stand(self, described: dict[str, object], *, handled: bool) -> None:
         """Let an error stand on the event, in place of what stood there."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from wideevents import stacks
+from wideevents.causes import chain, members
 from wideevents.errors import WideError
-from wideevents.fingerprints import chain, fingerprint, members, raised_in
+from wideevents.fingerprints import fingerprint, module_of, qualified_name, qualname_of, raised_in
 from wideevents.frames import Application
 from wideevents.values import guarded, text
 
@@ -21,8 +24,9 @@ NAMES = (
 )
 """All fields that an exception may have."""
 
+CAUSES = 20
 MESSAGE_LENGTH = 1_000
-"""Characters of a message that are told of a cause."""
+"""Causes that are told, and characters of the message of each."""
 
 _everything = Application()
 
@@ -35,7 +39,7 @@ def describe(error: object, application: Application = _everything) -> dict[str,
     a message for example, is described as far as it goes.
     """
     kind = type(error)
-    name = guarded(lambda: qualified_name(kind), error)
+    name = qualified_name(kind)
     described: dict[str, object] = {"error.type": name, "exception.type": name, "exception.message": text(error)}
     if issubclass(kind, BaseException):  # isinstance() would ask the object, which may be a proxy of nothing
         _describe_raised(described, error, application)  # type: ignore[arg-type]
@@ -44,13 +48,22 @@ def describe(error: object, application: Application = _everything) -> dict[str,
 
 def explained(error: BaseException) -> dict[str, str]:
     """Return what *error* says of itself in the attributes `why`, `fix`, `link` and `code`, where they are text."""
-    found = {field: guarded(lambda name=name: getattr(error, name, None), error) for name, field in EXPLANATIONS.items()}  # type: ignore[misc]
+    if issubclass(type(error), SystemExit):  # its code is what the process ends with
+        return {}
+    found = {field: attribute(error, name) for name, field in EXPLANATIONS.items()}
     return {field: value for field, value in found.items() if type(value) is str and value}
+
+
+def attribute(error: BaseException, name: str) -> object:
+    """Return the attribute *name* of *error*, and None where there is none, or a property of that name raises."""
+    found = guarded(lambda: (getattr(error, name, None),), error)
+    return None if type(found) is str else found[0]
 
 
 def fields_of(error: BaseException) -> Mapping[str, Any]:
     """Return the fields that *error* brings for its event."""
-    return error.fields if issubclass(type(error), WideError) else {}
+    fields = attribute(error, "fields") if issubclass(type(error), WideError) else None
+    return fields if type(fields) is dict else {}
 
 
 def given(exc_info: object) -> BaseException | None:
@@ -59,12 +72,6 @@ def given(exc_info: object) -> BaseException | None:
         exc_info = exc_info[1]
     # isinstance() would ask the object, which may be a proxy of nothing.
     return exc_info if issubclass(type(exc_info), BaseException) else None  # type: ignore[return-value]
-
-
-def qualified_name(kind: type) -> str:
-    """Return the name of a class with its module, which builtins do without."""
-    module = kind.__module__
-    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
 def _describe_raised(described: dict[str, object], error: BaseException, application: Application) -> None:
@@ -76,23 +83,44 @@ def _describe_raised(described: dict[str, object], error: BaseException, applica
         described["code.file.path"], described["code.line.number"] = place.path, place.line
         described["code.function.name"] = place.place
     told = explained(error)
-    slug = told.get("error.code") or f"{place.place if place else ''}:{type(error).__qualname__}".removeprefix(":")
-    described["exception.slug"] = slug
     described.update(told)
+    kind = type(error)
+    named = told.get("error.code") if _is_of(application, kind) else None
+    described["exception.slug"] = named or ":".join(([place.place] if place else []) + [qualname_of(kind)])
     causes = _causes(error)
     if causes:
         described["exception.causes"] = causes
-    if guarded(lambda: getattr(error, "expected", False), error) is True:
+    if attribute(error, "expected") is True:
         described["error.expected"] = True
+
+
+def _is_of(application: Application, kind: type) -> bool:
+    """
+    Tell whether a class of exceptions is the application's.
+
+    The `code` of any other is a name for what happened, and none for where: all broken constraints are SQLAlchemy's
+    "gkpj".
+    """
+    file = getattr(sys.modules.get(module_of(kind)), "__file__", None)
+    return issubclass(kind, WideError) or (type(file) is str and application.owns(file))
 
 
 def _causes(error: BaseException) -> list[str]:
     """Say what caused *error*, the nearest first, and what a group holds: "KeyError: 'sku'"."""
-    links = chain(error)
-    return [_named(each) for link in links for each in ((link,) if link is not error else ()) + members(link)]
+    return [_named(each) for each in islice(_with_causes(error, set()), 1, CAUSES + 1)]
+
+
+def _with_causes(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
+    for link in chain(error):
+        if id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            for member in members(link):
+                yield from _with_causes(member, seen)
 
 
 def _named(error: BaseException) -> str:
-    name = guarded(lambda: qualified_name(type(error)), error)
-    message = text(error)[:MESSAGE_LENGTH]
+    name, message = qualified_name(type(error)), text(error)
+    if len(message) > MESSAGE_LENGTH:  # between words: half a secret would not be recognised as one
+        message = message[:MESSAGE_LENGTH].rsplit(None, 1)[0]
     return f"{name}: {message}" if message else name

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
+from typing import NamedTuple
 
 from wideevents.causes import chain, members
 from wideevents.frames import MAINS, Application, Frame, module_name
@@ -13,11 +14,12 @@ from wideevents.frames import MAINS, Application, Frame, module_name
 MOST = 200
 """Exceptions of one error that are read: causes, members of groups, and theirs."""
 
-DEEPEST_GROUP = 10
+DEEPEST = 50
+"""Exceptions above one another, as causes and as groups, below which a group is not looked into."""
 
 # The slots of `type` itself: a metaclass can neither make them raise nor lie.
-_module = type.__dict__["__module__"].__get__
-_qualname = type.__dict__["__qualname__"].__get__
+_module: Callable[[type], object] = type.__dict__["__module__"].__get__
+qualname_of: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 
 
 def fingerprint(error: BaseException, application: Application) -> str:
@@ -28,13 +30,13 @@ def fingerprint(error: BaseException, application: Application) -> str:
     same of its causes. Lines, messages, addresses and libraries are left out: they change without the error changing.
     So do the depth of a recursion, the attempts of a loop that tries again, and the number and order of a group.
     """
-    return digest(_links(error, application, set(), DEEPEST_GROUP))
+    return digest(_parts(error, application, frozenset(), iter(range(MOST))))
 
 
 def raised_in(frames: list[Frame]) -> Frame | None:
     """Return the frame that tells where an error comes from: the application's last, else the last of all."""
-    own = [frame for frame in frames if frame.in_app]
-    return (own or frames or [None])[-1]
+    own = [frame for frame in frames if frame.in_app] or frames
+    return own[-1] if own else None
 
 
 def digest(parts: Iterable[str]) -> str:
@@ -42,30 +44,57 @@ def digest(parts: Iterable[str]) -> str:
     return blake2b("\n".join(parts).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
 
 
-def type_name(kind: type) -> str:
-    """Return the name of a class with its module, which builtins do without; a hostile class has one, too."""
+def module_of(kind: type) -> str:
+    """Return the name of the module that a class is from."""
     module = _module(kind)
-    return str(_qualname(kind)) if module == "builtins" else f"{module if type(module) is str else '?'}.{_qualname(kind)}"
+    return module if type(module) is str else "?"
 
 
-def _links(error: BaseException, application: Application, seen: set[int], depth: int) -> list[str]:
-    """Describe *error* and its causes, each kind once: they repeat where something was tried again."""
-    links: dict[str, None] = {}
-    for link in chain(error):
-        if id(link) not in seen and len(seen) < MOST:  # a member may be raised while its group is being handled
-            seen.add(id(link))
-            links["\n".join(_parts(link, application, seen, depth))] = None
-    return list(links)
+def qualified_name(kind: type) -> str:
+    """Return the name of a class with its module, which builtins do without."""
+    module = module_of(kind)
+    return qualname_of(kind) if module == "builtins" else f"{module}.{qualname_of(kind)}"
 
 
-def _parts(link: BaseException, application: Application, seen: set[int], depth: int) -> list[str]:
-    frames = application.frames(link)
+class _Link(NamedTuple):
+    """Say of one exception what its fingerprint is made of: its type, the way to it, and what it holds."""
+
+    type: str
+    way: list[str]
+    inside: list[str]
+
+    def repeats(self, other: _Link) -> bool:
+        """Tell whether it is *other* once more: what is tried again in a function was caught there, on its way out."""
+        same = (self.type, self.inside) == (other.type, other.inside)
+        return same and self.way == other.way[len(other.way) - len(self.way) :]
+
+    def __str__(self) -> str:
+        return "\n".join([self.type, *self.way, *self.inside])
+
+
+def _parts(error: BaseException, application: Application, above: frozenset[int], left: Iterator[int]) -> list[str]:
+    """Describe *error* and its causes, but for those that repeat another."""
+    links: list[_Link] = []
+    for each in chain(error):
+        if next(left, None) is not None:
+            above |= {id(each)}
+            link = _link(each, application, above, left)
+            links += [] if any(map(link.repeats, links)) else [link]
+    return list(map(str, links))
+
+
+def _link(error: BaseException, application: Application, above: frozenset[int], left: Iterator[int]) -> _Link:
+    frames = application.frames(error)
     places = [frame.place for frame in frames if frame.in_app]
     if not places and frames:
         places = [frames[-1].place]
-    inside = {digest(_links(member, application, seen, depth - 1)) for member in members(link)} if depth else ()
-    way = _round(places) if issubclass(type(link), RecursionError) else _straight(places)
-    return [_stable_name(type(link)), *way, *sorted(inside)]
+    held = members(error)
+    # A member of a group may be raised while the group is being handled, which then is its cause.
+    if len(above) > DEEPEST or not above.isdisjoint(map(id, held)):
+        held = ()
+    inside = {digest(_parts(each, application, above, left)) for each in held}
+    way = _round(places) if issubclass(type(error), RecursionError) else _straight(places)
+    return _Link(_stable_name(type(error)), way, sorted(inside))
 
 
 def _round(places: list[str]) -> list[str]:
@@ -90,7 +119,7 @@ def _straight(places: list[str]) -> list[str]:
 
 def _stable_name(kind: type) -> str:
     """Return the name of a class with its module; that of a script's own class is the name of the script."""
-    module = _module(kind)
+    module = module_of(kind)
     if module in MAINS and module in sys.modules:
-        return f"{module_name(vars(sys.modules[module]))}.{_qualname(kind)}"
-    return type_name(kind)
+        return f"{module_name(vars(sys.modules[module]))}.{qualname_of(kind)}"
+    return qualified_name(kind)

@@ -25,14 +25,16 @@ INSTALLED = ("site-packages", "dist-packages")
 ARCHIVES = (".whl", ".egg")
 KNOWN_LIMIT = 4_096
 
-_inside_comprehension = re.compile(r"<(?:list|dict|set)comp>\.<locals>\.")
+_inside_comprehension = re.compile(r"<(?:list|dict|set)comp>\.")
 
 
 def _folder(path: str) -> str:
     return os.path.join(os.path.normcase(path), "")
 
 
-_libraries = tuple(_folder(path) for path in (*map(sysconfig.get_path, ("stdlib", "platstdlib")), os.path.dirname(__file__)))
+_libraries = tuple(
+    _folder(path) for path in (*map(sysconfig.get_path, ("stdlib", "platstdlib")), os.path.dirname(__file__))
+)
 _commands = _folder(sysconfig.get_path("scripts"))
 
 
@@ -76,22 +78,20 @@ class Application:
         frames: list[Frame] = []
         for trace in traces(error):
             code, names = trace.tb_frame.f_code, trace.tb_frame.f_globals
-            if code.co_name in INLINED and frames:
-                frames[-1] = frames[-1]._replace(line=trace.tb_lineno)
+            if code.co_name in INLINED:
+                frames[-1:] = [frame._replace(line=trace.tb_lineno) for frame in frames[-1:]]
                 continue
             path = code.co_filename
             frames.append(Frame(module_name(names), function_name(code), path, trace.tb_lineno, self.owns(path)))
         return frames
 
     def _judge(self, path: str) -> bool:
-        if path.startswith("<"):  # what was made at run time has no file
-            return False
         parts = path.replace("\\", "/").split("/")
         package = installed(parts)
         if package is not None:
             return self._is_named(package)
         if not os.path.isabs(path) and not ntpath.splitdrive(path)[0]:
-            # Compiled and frozen code tells the path that it was built from, which may be anywhere, and nowhere.
+            # Compiled and frozen code tells the path that it was built from; what was made at run time is "<string>".
             return any(map(self._is_named, parts)) or os.path.exists(path)
         return not os.path.normcase(path).startswith(_libraries) and not _is_command(path)
 
@@ -121,7 +121,7 @@ def module_name(names: dict[str, Any]) -> str:
         return "/".join(name.replace("\\", "/").split("/")[-2:])
     if name in MAINS:
         spec_name = getattr(names.get("__spec__"), "name", None)
-        if type(spec_name) is str and spec_name not in MAINS:
+        if type(spec_name) is str:
             return spec_name
     elif not name.startswith(MADE_UP):
         return name
@@ -132,6 +132,8 @@ def module_name(names: dict[str, Any]) -> str:
 def function_name(code: CodeType) -> str:
     """Return the name of a function with the classes and functions around it, as every version of Python would."""
     name = code.co_qualname
+    if not name.endswith(code.co_name):  # Jinja writes the block of a template into one of them alone
+        return code.co_name
     return _inside_comprehension.sub("", name) if "comp>." in name else name
 
 

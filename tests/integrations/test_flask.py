@@ -28,7 +28,7 @@ from werkzeug.test import Client, TestResponse, create_environ
 import wideevents.integrations.wsgi
 from tests.integrations.doors import DOORS
 from tests.integrations.servers import Ask, LineFile, Lines, Process, end, environment, eventually, gunicorn
-from wideevents import ConfigurationError, add_error, add_field, current
+from wideevents import ConfigurationError, WideError, add_error, add_field, current
 from wideevents.integrations.flask import WideEvents
 
 STATUS = "http.response.status_code"
@@ -798,3 +798,176 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+class CartError(WideError):
+    """Explain what is wrong with a cart."""
+
+    status = 409
+    code = "cart.empty"
+
+
+class TestProblems:
+    """Errors that explain themselves are answers, where the application wants that."""
+
+    @staticmethod
+    def failing(error: Exception, problems: bool | None = True, **config: Any) -> flask.Flask:
+        """Make an application that raises *error* at /fail."""
+        app = bare(**config)
+        WideEvents(app, problems=problems)
+
+        def fail() -> str:
+            raise error
+
+        app.add_url_rule("/fail", "fail", fail)
+        return app
+
+    def test_answer_with_what_the_error_says(self, lines: Lines) -> None:
+        """To the client what its author wrote for everybody, and nothing else."""
+        error = CartError("nothing to buy", why="all items expired", fix="add one", link="/docs/carts", customer="ann")
+        error.__cause__ = KeyError("internal")
+        response = get(self.failing(error), "/fail")
+
+        assert (response.status_code, response.content_type) == (409, "application/problem+json")
+        assert response.json == {
+            "type": "/docs/carts",
+            "title": "Conflict",
+            "status": 409,
+            "detail": "nothing to buy",
+            "instance": f"urn:wideevents:event:{lines.one['event.id']}",
+            "code": "cart.empty",
+            "why": "all items expired",
+            "fix": "add one",
+        }
+
+    def test_tell_the_event_everything(self, lines: Lines) -> None:
+        """The fields, the cause, the place; it is handled, and its level is that of its answer."""
+        error = CartError("nothing to buy", why="all items expired", customer="ann")
+        error.__cause__ = KeyError("internal")
+        response = get(self.failing(error), "/fail")
+        line = lines.one
+
+        assert told(line, STATUS, "level", "exception.handled", "error.count", "http.route", "outcome") == [
+            *(409, "info"),
+            *(True, 1, "/fail", "success"),
+        ]
+        assert told(line, "customer", "error.why", "exception.slug") == ["ann", "all items expired", "cart.empty"]
+        assert line["exception.causes"] == ["KeyError: 'internal'"]
+        assert response.headers["X-Request-ID"] == line["http.request.id"]
+
+    @pytest.mark.parametrize(("expected", "level"), [(False, "error"), (True, "info")])
+    def test_page_by_their_status_unless_they_are_expected(self, lines: Lines, *, expected: bool, level: str) -> None:
+        """A 503 is somebody's business, but not one that is announced."""
+        response = get(self.failing(WideError("down for the night", status=503, expected=expected)), "/fail")
+        assert (response.status_code, response.json and response.json["detail"]) == (503, "down for the night")
+        assert told(lines.one, "level", "outcome", "exception.handled") == [level, "failure", True]
+
+    def test_of_a_plain_one_are_a_500_with_its_message(self, lines: Lines) -> None:
+        """Its author wrote it to be read."""
+        response = get(self.failing(WideError("out of order")), "/fail")
+        assert (response.status_code, response.json and response.json["detail"]) == (500, "out of order")
+        assert told(lines.one, "level", "exception.handled") == ["error", True]
+
+    @pytest.mark.parametrize("config", [{"DEBUG": True}, {"TESTING": True}], ids=str)
+    def test_are_answers_in_debug_mode_too(self, lines: Lines, config: dict[str, Any]) -> None:
+        """Like those of an errorhandler."""
+        assert get(self.failing(CartError("x"), **config), "/fail").status_code == 409
+
+    def test_hide_secrets(self, lines: Lines) -> None:
+        """Those of the settings, too."""
+        response = get(self.failing(CartError("at postgres://shop:hunter22@db.example/orders")), "/fail")
+        assert "hunter22" not in response.text
+
+    @pytest.mark.parametrize("problems", [None, False])
+    def test_are_answers_only_where_that_is_asked_for(self, lines: Lines, problems: bool | None) -> None:
+        """Otherwise an application behaves as it would without us."""
+        response = get(self.failing(CartError("x"), problems), "/fail")
+        assert (response.status_code, response.mimetype) == (500, "text/html")
+        assert told(lines.one, "exception.handled", "level") == [False, "error"]
+
+    @pytest.mark.parametrize("error", [CrashError("shard 7"), KeyError("shard 7")], ids=repr)
+    def test_are_no_others(self, lines: Lines, error: Exception) -> None:
+        """The messages of other exceptions are internal."""
+        response = get(self.failing(error), "/fail")
+        assert (response.status_code, response.mimetype) == (500, "text/html")
+        assert "shard 7" not in response.text
+        assert lines.one["exception.handled"] is False
+
+    @pytest.mark.parametrize("kind", [CartError, WideError, Exception])
+    def test_come_after_the_applications_handlers(self, lines: Lines, kind: type[Exception]) -> None:
+        """It has its own way to answer."""
+        app = self.failing(CartError("x"))
+        app.register_error_handler(kind, lambda error: ("our answer", 418))
+        assert (get(app, "/fail").text, lines.one[STATUS]) == ("our answer", 418)
+
+    @pytest.mark.parametrize(("status", "answer"), [(500, "our page"), (503, "our page"), (409, None)])
+    @pytest.mark.parametrize("code", [500, InternalServerError])
+    @pytest.mark.parametrize("at", ["the application", "the blueprint"])
+    def test_leave_a_500_to_the_page_for_it(
+        self, lines: Lines, status: int, answer: str | None, code: Any, at: str
+    ) -> None:
+        """What is the client's own mistake is not sent there: it would become the server's."""
+        app = bare()
+        WideEvents(app, problems=True)
+        blueprint = flask.Blueprint("part", __name__)
+
+        @blueprint.get("/fail")
+        def fail() -> str:
+            raise WideError("explained", status=status)
+
+        {"the application": app, "the blueprint": blueprint}[at].register_error_handler(
+            code, lambda _: ("our page", 500)
+        )
+        app.register_blueprint(blueprint)
+        response = get(app, "/fail")
+        assert (response.text if answer else (response.json or {})["detail"]) == (answer or "explained")
+
+    def test_come_before_a_page_for_another_status(self, lines: Lines) -> None:
+        """Flask does not ask it for exceptions."""
+        app = self.failing(WideError("explained", status=503))
+        app.register_error_handler(404, lambda _: ("not here", 404))
+        assert get(app, "/fail").mimetype == "application/problem+json"
+
+    def test_are_not_made_of_what_a_handler_raises(self, lines: Lines) -> None:
+        """The handler has taken the error, and failed."""
+        app = self.failing(CartError("x"))
+
+        @app.errorhandler(CartError)
+        def fail(error: CartError) -> str:
+            raise CrashError("in the handler")
+
+        response = get(app, "/fail")
+        assert (response.status_code, response.mimetype) == (500, "text/html")
+
+    def test_are_not_made_of_abort(self, lines: Lines) -> None:
+        """An HTTPException is an answer already, whatever else it says."""
+        error = HTTPException("gone")
+        error.code = 410
+        vars(error).update(status=409, why="explained")
+        app = self.failing(error)
+        app.config["TRAP_HTTP_EXCEPTIONS"] = True
+        assert get(app, "/fail").mimetype == "text/html"
+        app = self.failing(error)
+        assert (get(app, "/fail").status_code, get(app, "/fail").mimetype) == (410, "text/html")
+
+    def test_are_made_without_an_event_too(self, lines: Lines) -> None:
+        """An application may be asked behind our back; there is no event to name then."""
+        app = self.failing(CartError("x"))
+        with app.test_request_context("/fail"):
+            response = app.full_dispatch_request()
+        assert (response.status_code, "instance" in (response.json or {})) == (409, False)
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_can_be_configured_in_the_application(self, lines: Lines, when: str) -> None:
+        """Also where the configuration is loaded after the extension was built."""
+        app = self.failing(CartError("x"), None, **({"WIDEEVENTS_PROBLEMS": True} if when == "before" else {}))
+        app.config["WIDEEVENTS_PROBLEMS"] = True
+        assert get(app, "/fail").mimetype == "application/problem+json"
+
+    @pytest.mark.parametrize("value", ["yes", 1, "true"])
+    def test_are_asked_for_with_true(self, value: Any) -> None:
+        """Any other value is refused where it is given."""
+        with pytest.raises(ConfigurationError, match=r"problems=.* True or False"):
+            WideEvents(problems=value)
+        with pytest.raises(ConfigurationError, match=r"problems=.* True or False"):
+            WideEvents(bare(WIDEEVENTS_PROBLEMS=value))

@@ -24,7 +24,7 @@ from wideevents.outputs import load
 from wideevents.problems import problem
 
 try:
-    from flask import Flask, cli, current_app, got_request_exception, request
+    from flask import Flask, Response, cli, current_app, got_request_exception, request
     from flask.logging import default_handler
     from werkzeug.exceptions import HTTPException, MethodNotAllowed
 except ImportError as missing:
