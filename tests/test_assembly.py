@@ -24,7 +24,8 @@ pytestmark = pytest.mark.usefixtures("reconfigurable")
 
 def without(monkeypatch: pytest.MonkeyPatch, package: str, *modules: str) -> None:
     """Let *package* be missing, and *modules* be not imported yet."""
-    monkeypatch.setitem(sys.modules, package, None)
+    for name in {package, *(name for name in sys.modules if name.startswith(f"{package}."))}:
+        monkeypatch.setitem(sys.modules, name, None)
     for name in tuple(sys.modules):
         if any(name == module or name.startswith(f"{module}.") for module in modules):
             monkeypatch.delitem(sys.modules, name)

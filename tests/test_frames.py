@@ -224,7 +224,6 @@ class TestModuleName:
             ({"__name__": None}, "?"),
             ({}, "?"),
         ],
-        ids=str,
     )
     def test_is_the_one_it_would_be_imported_by(self, names: dict[str, Any], name: str) -> None:
         """In every process and on every host."""

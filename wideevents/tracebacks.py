@@ -10,7 +10,7 @@ try:
     from rich.syntax import Syntax
     from rich.text import Text
 except ImportError as missing:
-    raise ImportError("wideevents.tracebacks needs rich: pip install 'wideevents[console]'") from missing
+    raise ImportError("wideevents.console needs rich: pip install 'wideevents[console]'") from missing
 
 LENGTH = 65_536
 
