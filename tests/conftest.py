@@ -38,6 +38,8 @@ ENVIRONMENT = (
     "OTEL_SERVICE_NAME",
     "PROMETHEUS_MULTIPROC_DIR",
     "SENTRY_DSN",
+    "SENTRY_ENVIRONMENT",
+    "SENTRY_RELEASE",
     "WIDEEVENTS_OUTPUT",
 )
 """What the process is configured by; the tests begin without it."""

@@ -16,6 +16,7 @@ from wideevents import Level, Redaction, config, outputs, testing
 from wideevents.alerts import Alerts
 from wideevents.entries import E
 from wideevents.frames import Application
+from wideevents.integrations.logging import JsonFormatter
 from wideevents.metrics import Metrics
 from wideevents.sinks.memory import MemorySink
 
@@ -91,6 +92,14 @@ class TestSentry:
 
         assert len(event_with()) == 1
         assert "pip install 'wideevents[sentry]'" in caplog.text
+
+    def test_a_line_that_somebody_else_writes_is_forwarded_all_the_same(self) -> None:
+        """A formatter asks for the line alone; it is reported as if it were written here."""
+        forwarding = Forwarding()
+        wideevents.configure(sentry=forwarding, output=MemorySink(), logging=False)
+        JsonFormatter().format(logging.makeLogRecord({"msg": "no answer", "levelno": 40, "levelname": "ERROR"}))
+
+        assert [each["message"] for each in forwarding.logged] == ["no answer"]
 
     def test_tests_forward_nothing(self) -> None:
         """What a test breaks on purpose is nobody's error."""

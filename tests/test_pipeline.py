@@ -202,6 +202,21 @@ class TestFailingSink:
         assert sink.lines == [b"{}\n"]
 
 
+class TestForwarder:
+    def test_what_was_to_be_told_is_given_back_though_it_has_the_entry(self) -> None:
+        """It writes no line: what no other sink has written is told by the next one."""
+
+        class Forwarding(MemorySink):
+            def assign(self, event: Event) -> Event:
+                return event
+
+        forwarding = Forwarding()
+        Pipeline((), (forwarding, BadSink(OSError("full"))))(sealed({"events.late_writes": 3}))
+
+        assert len(forwarding.lines) == 1
+        assert health.take_unreported()["events.late_writes"] == 3
+
+
 class TestClose:
     def test_every_sink_is_closed(self) -> None:
         """What a sink holds back is written when the process ends."""

@@ -149,7 +149,7 @@ def report(fault: Fault, subject: str, sentence: str, *, error: BaseException | 
 def _count(fault: Fault, subject: str, number: int) -> None:
     faults.add(fault, number)
     if fault in ON_THE_NEXT_LINE:
-        unreported.add(fault, number)
+        unreported.add(fault.value, number)  # a key of a record, which has to be an exact str
     for observe in tuple(observers):
         observe(fault, subject, number)
 

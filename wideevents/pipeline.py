@@ -36,11 +36,12 @@ class Pipeline(Generic[E]):
     Telemetry never breaks the work it watches: what a stage or a sink raises ends here, counted, and told once.
     """
 
-    __slots__ = ("sinks", "stages")
+    __slots__ = ("_ways", "sinks", "stages")
 
     def __init__(self, stages: tuple[Callable[[E], E | None], ...], sinks: tuple[Sink, ...]) -> None:
         self.stages = stages
         self.sinks = sinks
+        self._ways = tuple((sink, not forwards(sink)) for sink in sinks)
 
     def __call__(self, entry: E) -> None:
         """
@@ -59,10 +60,10 @@ class Pipeline(Generic[E]):
                 return
             entry = passed
         written = False
-        for sink in self.sinks:
+        for sink, writes in self._ways:
             try:
                 sink.write(entry)
-                written = True
+                written = written or writes
             except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
                 _lose(sink, error)
         if not written:
@@ -75,6 +76,11 @@ class Pipeline(Generic[E]):
                 sink.close()
             except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
                 _lose(sink, error)
+
+
+def forwards(sink: object) -> bool:
+    """Tell whether *sink* only reports what is wrong, and writes no line."""
+    return hasattr(sink, "assign")
 
 
 def _without(stage: object, entry: E, error: Exception) -> E | None:

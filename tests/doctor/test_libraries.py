@@ -96,6 +96,30 @@ class TestSentry:
 
         assert found(shop()) == {}
 
+    @pytest.mark.parametrize(
+        ("integrations", "named"),
+        [
+            ([LoggingIntegration(), FlaskIntegration()], "flask and logging"),
+            ([LoggingIntegration(event_level=None), FlaskIntegration()], "flask"),
+            ([LoggingIntegration()], "logging"),
+        ],
+    )
+    def test_both_of_us_report(self, integrations: list[Any], named: str) -> None:
+        """To be without the integration for logging is not enough then."""
+        init(Post(), integrations=integrations)
+        finding = found(shop(sentry="http://key@127.0.0.1:9/1"))["sentry-double-capture"]
+
+        assert finding.what == (
+            f"wideevents reports errors to Sentry, and so does sentry_sdk, by its integration for {named}."
+        )
+        assert finding.fix.startswith("Leave it to one of them: wideevents.configure(sentry=False), or ")
+
+    def test_what_the_fix_says(self) -> None:
+        """A client without integrations reports what it is told to report."""
+        init(Post(), integrations=[])
+
+        assert found(shop(sentry="http://key@127.0.0.1:9/1")) == {}
+
     def test_without_an_address_nothing_is_sent(self) -> None:
         """As on a developer's machine."""
         init(None, integrations=[LoggingIntegration()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from wideevents import config
 from wideevents.doctor.attempts import attempt
 from wideevents.doctor.findings import Finding, Illness, Severity, listed
 from wideevents.doctor.watch import is_json
@@ -16,6 +17,14 @@ SENTRY = Illness(
     "alerts twice, and uses up the quota twice.",
     "sentry_sdk.init(..., integrations=[LoggingIntegration(event_level=None)]): log lines stay with the issue, as "
     "breadcrumbs, and make none.",
+)
+BOTH = Illness(
+    SENTRY.slug,
+    Severity.WARNING,
+    "Each exception is two issues, of which the line knows one: one failure is counted twice, alerts twice, and the "
+    "second one holds what wideevents would have hidden.",
+    "Leave it to one of them: wideevents.configure(sentry=False), or "
+    "sentry_sdk.init(..., default_integrations=False, auto_enabling_integrations=False).",
 )
 STRUCTLOG = Illness(
     "structlog-not-json",
@@ -38,11 +47,22 @@ def _sentry() -> list[Finding]:
     if getattr(client, "transport", None) is None:
         return []
     handler = getattr(client.get_integration("logging"), "_handler", None)
+    others = [name for name in FRAMEWORKS if client.get_integration(name) is not None]
+    if _forwards() and (others or handler is not None):
+        told = listed([*others, *(["logging"] if handler is not None else [])])
+        return [
+            BOTH.found(f"wideevents reports errors to Sentry, and so does sentry_sdk, by its integration for {told}.")
+        ]
     if handler is None:
         return []
-    others = [name for name in FRAMEWORKS if client.get_integration(name) is not None]
     beside = f", and its integration for {listed(others)} captures exceptions" if others else ""
     return [SENTRY.found(f"Sentry's LoggingIntegration makes an issue of every logged error{beside}.")]
+
+
+def _forwards() -> bool:
+    """Tell whether wideevents itself reports to Sentry: one of its stages is the sink's."""
+    stages = config.recorder().pipeline.stages
+    return any(getattr(getattr(stage, "__self__", None), "name", None) == "sentry" for stage in stages)
 
 
 def _structlog() -> list[Finding]:

@@ -20,7 +20,7 @@ from wideevents.health import Fault
 from wideevents.keys import Keys
 from wideevents.levels import Level
 from wideevents.logs import flight
-from wideevents.pipeline import Pipeline, Sink
+from wideevents.pipeline import Pipeline, Sink, forwards
 from wideevents.values import plain
 
 _get = variable.get
@@ -79,6 +79,7 @@ class Line(Entry):
         self.level = level
         self.event = event
         self.errors = ()
+        self.hidden = () if event is None else event.hidden
         self.suspects = {MESSAGE}
         # What detach() does, without the call: a line is made for every log call.
         self.record = record
@@ -182,7 +183,7 @@ class Logs:
     ) -> None:
         self.application = application or Application()
         self.pipeline = pipeline
-        self._stages = Pipeline(pipeline.stages, (KEPT,))
+        self._stages = Pipeline(pipeline.stages, (KEPT, *filter(forwards, pipeline.sinks)))
         self._voice = Pipeline(pipeline.stages, (_Voice(pipeline.sinks),))
         self.keys = keys
         self.loggers = loggers
