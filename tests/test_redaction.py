@@ -6,6 +6,7 @@ import copy
 import pickle
 import re
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.redaction_corpus import KEYS_THAT_GO, KEYS_THAT_STAY, VALUES_THAT_GO, VALUES_THAT_STAY
 from wideevents.errors import ConfigurationError
-from wideevents.redaction import MARKER, Redaction
+from wideevents.redaction import MARKER, Redaction, without
 
 BUILT_IN = Redaction()
 NEIGHBOURS = st.sampled_from(list(" \n\t-.,;:!?/|+*#~^%$@'\"`()[]{}<>=&\\\x00\u2028é\ud800"))
@@ -343,3 +344,18 @@ class TestSettings:
         """It is a value: two that were built alike are equal, also on the other side of a process."""
         redaction = Redaction(keys=("a",), values=("b+",))
         assert pickle.loads(pickle.dumps(redaction)) == copy.deepcopy(redaction) == Redaction(("a",), ("b+",))
+
+
+class TestWithout:
+    @pytest.mark.parametrize(
+        ("value", "shown"),
+        [
+            ("a b c", f"{MARKER} {MARKER} c"),
+            (["a", {"a": "b"}, 7], [MARKER, {"a": MARKER}, 7]),
+            (None, None),
+            (1.5, 1.5),
+        ],
+    )
+    def test_every_one_of_the_texts_is_hidden(self, value: Any, shown: Any) -> None:
+        """However deep they stand; a key is a name, and no secret."""
+        assert without(value, ("a", "b")) == shown

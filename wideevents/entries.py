@@ -34,13 +34,15 @@ class Entry:
 
     `record` is what the stages see and change. `static` is what every entry of the process has, and `tail` its end of
     the line, encoded once. `suspects` names the fields whose text nobody has looked at yet: they are redacted. `line`
-    is the encoded whole, which ends in a newline. `errors` are the exceptions that it tells of, for who reports them.
+    is the encoded whole, which ends in a newline. `errors` are the exceptions that it tells of, for who reports them;
+    `hidden` are texts that are secret by where they came from, and are hidden wherever they stand.
     """
 
-    __slots__ = ("errors", "level", "line", "record", "static", "suspects", "tail")
+    __slots__ = ("errors", "hidden", "level", "line", "record", "static", "suspects", "tail")
 
     level: Level
     errors: tuple[Noted, ...]
+    hidden: tuple[str, ...]
     record: dict[str, Any]
     suspects: set[str]
     static: dict[str, Any]

@@ -83,6 +83,7 @@ class Event(Entry):
         self.ended = 0
         self._spent: dict[str, int] | None = None
         self.errors = ()
+        self.hidden = ()
         self.handler: object = None
         self._lock = RLock()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from wideevents import shapes
@@ -279,6 +279,19 @@ def _decoded(text: str) -> str:
         text = unquote(text)
 
     return text
+
+
+def without(value: Any, texts: tuple[str, ...]) -> Any:
+    """Return *value*, which is plain, with the marker for every one of *texts* in it."""
+    kind = type(value)
+    if kind is str:
+        for text in texts:
+            value = value.replace(text, MARKER)
+    elif kind is list:
+        return [without(item, texts) for item in value]
+    elif kind is dict:
+        return {key: without(item, texts) for key, item in value.items()}
+    return value
 
 
 def _without(path: str, value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from types import ModuleType
@@ -12,10 +13,12 @@ import pytest
 from flask import Flask
 
 import wideevents
-from tests.strict import parse_line
+from tests.strict import parse_line, parse_log_line
+from wideevents import config
 from wideevents.alerts import Alerts
 from wideevents.errors import ConfigurationError
 from wideevents.integrations.flask import WideEvents
+from wideevents.logs.stdlib import Handler
 from wideevents.sinks.memory import MemorySink
 
 pytestmark = pytest.mark.usefixtures("reconfigurable")
@@ -38,6 +41,10 @@ class Shop:
         """Ask for *path*, and return the line."""
         self.client.get(path).close()
         return parse_line(self.sink.lines[-1])
+
+    def handler(self) -> logging.Handler:
+        """Return what makes lines of log calls."""
+        return Handler(logs=config.logs)
 
     def page(self) -> str:
         """Return the metrics."""
@@ -163,3 +170,41 @@ class TestMetrics:
                 monkeypatch.delitem(sys.modules, name)
         with pytest.raises(ConfigurationError, match=re.escape("pip install 'wideevents[prometheus]'")):
             WideEvents(metrics="/metrics")
+
+
+class TestSecretParameters:
+    def secret(self, token: str, work: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Ask for a page with *token* in its path, and return the lines: what was logged last, and the event's."""
+        shop = Shop()
+        shop.app.add_url_rule("/reset/<token>/<int:page>", "reset", lambda token, page: work(token))
+        handler = shop.handler()
+        logging.getLogger("shop").addHandler(handler)
+        try:
+            shop.client.get(f"/reset/{token}/1234").close()
+        finally:
+            logging.getLogger("shop").removeHandler(handler)
+        return parse_log_line(shop.sink.log_lines[-1]), parse_line(shop.sink.lines[-1])
+
+    def test_are_hidden_in_what_flask_logs_of_the_path(self) -> None:
+        """It tells the path of every request that failed, and it is no secret by its shape."""
+
+        def crash(token: str) -> None:
+            raise RuntimeError({"asked": [f"for {token}"]})
+
+        line, event = self.secret("opensesame", crash)
+
+        assert line["message"] == "Exception on /reset/[redacted]/1234 [GET]"
+        assert event["log.last_error"] == line["message"]
+        assert "for [redacted]" in event["exception.message"]
+        assert [each for each in (line, event) if "opensesame" in str(each)] == []
+
+    def test_that_are_a_letter_or_two_are_hidden_in_the_path_alone(self) -> None:
+        """Elsewhere they may be anything."""
+
+        def crash(token: str) -> None:
+            raise RuntimeError("a page")
+
+        _, event = self.secret("a", crash)
+
+        assert event["url.path"] == "/reset/[redacted]/1234"
+        assert event["exception.message"] == "a page"

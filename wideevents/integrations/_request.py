@@ -27,6 +27,9 @@ METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PO
 FOREIGN = ("url.path", "user_agent.original", "server.address")
 """Fields that a client writes as it likes, and that are redacted like any other text."""
 
+LEAST_SECRET = 4
+"""Characters below which a secret parameter is hidden in the path alone: elsewhere it may be anything."""
+
 BODILESS = frozenset({204, 304})
 
 PARAMETER = re.compile(r"<(?:(?P<converter>\w+)(?:\([^)]*\))?:)?\w+>|\{\w+(?::(?P<kind>\w+))?\}")
@@ -155,10 +158,12 @@ class Request:
 
         *handler* is the function that serves it.
         """
+        event = self.event
         self.route = route
-        self.event.handler = handler
-        self._parameters = parameters
-        own = self.event.fields
+        event.handler = handler
+        if parameters and any(map(event.keys.redaction.hides, parameters)):
+            self._hide(parameters)
+        own = event.fields
         if own is not None:
             own.update(fields)
 
@@ -287,10 +292,16 @@ class Request:
     def _name(self, fields: dict[str, Any], route: str) -> None:
         fields["http.route"] = route
         fields["event.name"] = f"{fields['http.request.method']} {route}"
-        parameters, redaction = self._parameters, self.event.keys.redaction
-        if parameters and any(map(redaction.hides, parameters)):
+        if self._parameters:
             self.event.suspects.add("url.path")
-            fields["url.path"] = redaction.path(self._head.path, parameters)
+            fields["url.path"] = self.event.keys.redaction.path(self._head.path, self._parameters)
+
+    def _hide(self, parameters: Mapping[str, object]) -> None:
+        """Hide the values of secret *parameters*, also where a framework tells the path in a message of its own."""
+        self._parameters = parameters
+        hides = self.event.keys.redaction.hides
+        secrets = (str(value) for name, value in parameters.items() if hides(name))
+        self.event.hidden = tuple(secret for secret in secrets if len(secret) >= LEAST_SECRET)
 
     def _quieten(self) -> None:
         event = self.event

@@ -9,7 +9,7 @@ from typing import Any
 from wideevents.entries import E
 from wideevents.events import SMALL
 from wideevents.keys import Keys
-from wideevents.redaction import MARKER
+from wideevents.redaction import MARKER, without
 from wideevents.values import LARGEST, SMALLEST, plain
 
 STACKS = ("exception.stacktrace", "code.stacktrace")
@@ -56,6 +56,8 @@ class Redact:
                 record[name] = self._redaction.end(value, self._longest)
             elif value not in clean:
                 record[name] = self._text(value)
+        if event.hidden:
+            event.record = {name: without(value, event.hidden) for name, value in record.items()}
         return event
 
     def _redacted(self, value: Any) -> Any:
