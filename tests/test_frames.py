@@ -64,9 +64,9 @@ class TestOwns:
         [
             "/srv/app/.venv/lib/python3.11/site-packages/flask/app.py",
             "/usr/lib/python3/dist-packages/requests/api.py",
-            "/root/.local/lib/python3.11/site-packages/six.py",
+            "/home/ann/.local/lib/python3.11/site-packages/six.py",
             "C:\\shop\\venv\\Lib\\site-packages\\flask\\app.py",
-            "/root/.pex/installed_wheels/ab12/Flask-3.0-py3-none-any.whl/flask/app.py",
+            "/home/ann/.pex/installed_wheels/ab12/Flask-3.0-py3-none-any.whl/flask/app.py",
             "/srv/eggs/Flask-3.0-py3.11.egg/flask/app.py",
             f"{STDLIB}/json/decoder.py",
             f"{STDLIB}/site-packages/flask/app.py",

@@ -16,7 +16,7 @@ from wideevents.alerts.delivery import Alertmanager, Courier
 from wideevents.alerts.direct import Alert, read_alert, seconds
 from wideevents.alerts.outbox import Lifetimes, Outbox
 from wideevents.cli.dialects import Row, read
-from wideevents.cli.files import STDIN, Follower, grows, lines
+from wideevents.cli.files import STDIN, Follower, followed, lines
 from wideevents.errors import ConfigurationError
 from wideevents.hours import BusinessHours
 from wideevents.legible import harmless
@@ -142,21 +142,12 @@ class Forwarding:
         return self._status
 
     def _read(self) -> None:
-        followers: dict[str, Follower] = {}
-        try:
-            for path in self._files:
-                if self._options.follow and grows(path):
-                    followers[path] = Follower(path)
-                    self._begin(path, followers[path])
-                else:
-                    self._forward(path, lines(path))
-            while followers:
+        begin = self._begin if self._options.follow else None
+        with followed(self._files, begin, lambda path: self._forward(path, lines(path))) as growing:
+            while growing:
                 time.sleep(INTERVAL)
-                for path, follower in followers.items():
+                for path, follower in growing.items():
                     self._forward(path, follower.poll())
-        finally:
-            for follower in followers.values():
-                follower.close()
 
     def _begin(self, path: str, follower: Follower) -> None:
         """Take up what has happened lately in a file that is to be followed, if it is there."""

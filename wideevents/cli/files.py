@@ -8,8 +8,8 @@ import select
 import stat
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO
 
 BLOCK = 65_536
@@ -144,6 +144,29 @@ class Follower:
         half, self._half = b"".join(self._half), []
         if half:
             yield half
+
+
+@contextmanager
+def followed(
+    paths: Iterable[str], begin: Callable[[str, Follower], object] | None, read: Callable[[str], object]
+) -> Iterator[dict[str, Follower]]:
+    """
+    *read* the files in their order, and give those that grow, to be polled; *begin* is told of each in its turn.
+
+    Without it all are read to their end. The files are closed with the block.
+    """
+    growing: dict[str, Follower] = {}
+    try:
+        for path in paths:
+            if begin is not None and grows(path):
+                growing[path] = follower = Follower(path)
+                begin(path, follower)
+            else:
+                read(path)
+        yield growing
+    finally:
+        for follower in growing.values():
+            follower.close()
 
 
 def reader_is_gone(stream: TextIO, seconds: float) -> bool:

@@ -13,7 +13,7 @@ from itertools import islice
 
 from wideevents.cli.conditions import Condition
 from wideevents.cli.dialects import Row, read
-from wideevents.cli.files import STDIN, Follower, grows, lines, reader_is_gone
+from wideevents.cli.files import STDIN, Follower, followed, lines, reader_is_gone
 from wideevents.console import Renderer, Screen, encodable
 from wideevents.errors import ConfigurationError
 from wideevents.legible import UNSAFE, harmless, moment
@@ -78,20 +78,10 @@ class Tail:
 
     def run(self) -> int:
         """Read, and follow until nobody reads any more; return the exit status."""
-        followers: dict[str, Follower] = {}
-        try:
-            for path in self._files:
-                if self._options.follow and grows(path):
-                    followers[path] = Follower(path)
-                    self._begin(path, followers[path])
-                else:
-                    self._read(path)
-            while followers and not reader_is_gone(sys.stdout, INTERVAL):
-                for path, follower in followers.items():
+        with followed(self._files, self._begin if self._options.follow else None, self._read) as growing:
+            while growing and not reader_is_gone(sys.stdout, INTERVAL):
+                for path, follower in growing.items():
                     self._show_all(path, follower.poll())
-        finally:
-            for follower in followers.values():
-                follower.close()
         return self._status
 
     def _read(self, path: str) -> None:
