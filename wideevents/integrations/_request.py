@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from wideevents import config, tracecontext
+from wideevents import config, settings, tracecontext
 from wideevents.context import current, variable
 from wideevents.errors import ConfigurationError
 from wideevents.levels import Level
@@ -64,6 +64,8 @@ class Door:
     - *slow_ms*: milliseconds.
     - *proxies*: how many proxies of your own stand in front; that many entries of `X-Forwarded-For` are believed.
     - *template*: fields that every event of the door has, such as the name of the framework.
+    - *problems*: whether an exception that explains itself, and that nobody takes, is answered with what it says of
+      itself, as problem details (RFC 9457).
 
     Raise `ConfigurationError` for a setting that cannot be used.
     """
@@ -72,6 +74,7 @@ class Door:
     slow_ms: float = 1_000
     proxies: int = 0
     template: Mapping[str, Any] = field(default_factory=dict)
+    problems: bool = False
     _quiet_path: re.Pattern[str] = field(init=False, repr=False)
     _quiet_routes: dict[str, bool] = field(init=False, repr=False, default_factory=dict)
 
@@ -84,6 +87,7 @@ class Door:
             raise ConfigurationError.of("proxies", self.proxies, "the number of proxies in front, 0 or more")
         if type(self.slow_ms) not in {int, float} or not self.slow_ms > 0:
             raise ConfigurationError.of("slow_ms", self.slow_ms, "a number of milliseconds above 0")
+        settings.check_switches(problems=self.problems)
         object.__setattr__(self, "_quiet_path", re.compile("|".join(map(_pattern, quiet))))
 
     def is_quiet(self, route: str | None, path: str) -> bool:
