@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -366,6 +367,23 @@ class TestFollow:
         assert waiting == f"wideevents alert: {path} is not there yet; waiting for it"
         assert loop.startswith(f"wideevents alert: {forbidden} cannot be read (")
 
+    def test_in_a_thread_leaves_signals_alone(self, log: Path, server: Troubled) -> None:
+        """They belong to the main one: somebody else's program has its own idea of them."""
+        with ThreadPoolExecutor() as pool:
+            done = pool.submit(main, ["alert", "--alertmanager", server.url, str(log)])
+
+        assert done.result(PATIENCE) == 0
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+    def test_leaves_signals_as_they_were(self, log: Path, server: Troubled) -> None:
+        """Also in a program that runs the command itself."""
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        try:
+            main(["alert", "--alertmanager", server.url, str(log)])
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
     def test_delivers_at_the_end_as_long_as_whoever_stops_it_may_wait(
         self,
         tmp_path: Path,
@@ -424,17 +442,20 @@ class TestProcess:
         assert call.arrived - began < 3.0
         assert call.annotations["summary"] == "PaymentError: declined"
 
-    def test_a_line_in_a_file_that_grows_rings(self, real: Alertmanager, pager: Webhook, tmp_path: Path) -> None:
-        """Ctrl-C ends it, and nothing else."""
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_line_in_a_file_that_grows_rings(
+        self, real: Alertmanager, pager: Webhook, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        """Ctrl-C ends it, or whoever stops services, and nothing else."""
         path = tmp_path / "log"
-        path.write_bytes(event("there"))
+        path.write_bytes(event(f"there {number}"))
         running = start("-f", "--alertmanager", real.url, path)
-        pager.call(fingerprint="there")
+        pager.call(fingerprint=f"there {number}")
         began = time.time()
         with path.open("ab") as file:
-            file.write(event("added"))
-        call = pager.call(fingerprint="added")
-        running.send_signal(signal.SIGINT)
+            file.write(event(f"added {number}"))
+        call = pager.call(fingerprint=f"added {number}")
+        running.send_signal(number)
         _, said = running.communicate(timeout=PATIENCE)
 
         assert (running.returncode, said) == (130, b"")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
+import threading
 import time
 import zlib
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from math import inf
 
@@ -86,7 +89,21 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Post what calls somebody; return 1 if something was not delivered, or a file could not be read, else 0."""
-    return Forwarding(options).run()
+    with _stopped_by_sigterm():
+        return Forwarding(options).run()
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, by which a service is stopped, end the command as Ctrl-C does: what waits is delivered first."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the main one's
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def target(text: str) -> Alertmanager:
