@@ -155,6 +155,20 @@ class TestMetrics:
 
         assert expected == [("/pay", "payments"), ("/cart", "platform")]
 
+    def test_what_goes_wrong_there_breaks_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A door tells its routes in the middle of a request; a disk may be full then."""
+
+        def full(*_: object) -> None:
+            raise OSError("the disk is full")
+
+        wideevents.configure(metrics=True, logging=False)
+        monkeypatch.setattr(Metrics, "expect", full)
+        config.expect([("/pay", None)])
+
+        assert "The counters of the routes could not begin at zero" in caplog.text
+
     def test_without_them_nothing_is_expected(self) -> None:
         """A door tells its routes in any case."""
         wideevents.configure(logging=False)

@@ -30,6 +30,7 @@ from wideevents.sinks.lines import STDOUT
 from wideevents.stages.alert import Alert
 from wideevents.stages.encode import Limits
 from wideevents.stages.enrich import Enrich
+from wideevents.values import guarded
 
 
 class _Process:
@@ -150,10 +151,20 @@ def service() -> str:
 
 
 def expect(routes: Iterable[tuple[str, object]]) -> None:
-    """Take the routes of an application, each with the function that serves it: their counters begin at zero."""
+    """
+    Take the routes of an application, each with the function that serves it: their counters begin at zero.
+
+    A door tells them in the middle of its first request, which nothing of it must break.
+    """
     assembly = _process.assembly
-    if assembly is not None and assembly.counted is not None:
-        assembly.counted.expect([(route, assembly.alert.owner(route, handler) or "") for route, handler in routes])
+    if assembly is None or assembly.counted is None:
+        return
+    counted, owner = assembly.counted, assembly.alert.owner
+    told = guarded(lambda: counted.expect([(route, owner(route, handler) or "") for route, handler in routes]), routes)
+    if isinstance(told, str):
+        report(
+            Fault.SETTING, "metrics", "The counters of the routes could not begin at zero; they begin when they count."
+        )
 
 
 def prepare() -> None:
