@@ -116,9 +116,13 @@ class TestMetrics:
     def test_events_are_counted_before_anything_is_dropped(self) -> None:
         """What is not written happened all the same."""
         assert event_with(level="error", metrics=True, service="counted") == []
-        counted = config._process.assembly and config._process.assembly.counted
+        logging.getLogger("shop").error("outside any event")
+        page = generate_latest().decode()
 
-        assert isinstance(counted, Metrics)
+        kind = 'kind="task",level="info",owner="",route="",service="counted",urgency="none"'
+        assert f"wideevents_events_total{{{kind}}} 1.0" in page
+        line = 'level="error",owner="",service="counted",urgency="page"'
+        assert f"wideevents_log_lines_total{{{line}}} 1.0" in page
 
     def test_what_is_configured_last_is_shown_and_what_was_before_when_a_test_ends(self) -> None:
         """One alone counts, and none is left behind."""

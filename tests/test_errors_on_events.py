@@ -227,6 +227,14 @@ class TestLogged:
             logger.info("never mind", exc_info=raised(ValueError("x")))
         assert told(self.of(written), "level", "error.count", "exception.type") == ["info", None, None]
 
+    def test_by_a_logger_that_raises_no_level_is_none_of_the_events(
+        self, logger: logging.Logger, written: Written
+    ) -> None:
+        """Its lines speak of the code, and not of what is done with it."""
+        with event("work"):
+            logging.getLogger("py.warnings").warning("deprecated", exc_info=raised(ValueError("x")))
+        assert told(self.of(written), "level", "error.count", "exception.type") == ["info", None, None]
+
     def test_that_is_expected_stays_so(self, logger: logging.Logger, written: Written) -> None:
         """The line is an error's, as its author wanted; the error is nobody's."""
         with event("work"):
@@ -265,6 +273,16 @@ class TestHeld:
         assert not work.is_expected
         recorder.finish(work)
 
+    def test_the_first_stays_though_it_was_expected(self, recorder: Recorder) -> None:
+        """It stands on the event as long as nobody leaves one unhandled."""
+        work = recorder.open("work", "task")
+        work.fail(ValueError("first"), handled=True, expected=True)
+        for number in range(ERRORS_KEPT + 1):
+            work.fail(ValueError(f"handled {number}"), handled=True)
+
+        assert self.held(work)[0] == "first"
+        recorder.finish(work)
+
     def test_unhandled_ones_stay(self, recorder: Recorder, written: Written) -> None:
         """Where there is nothing else, one more is only counted."""
         work = recorder.open("work", "task")
@@ -286,6 +304,15 @@ class TestHeld:
 
 
 class TestAgain:
+    def test_matters_as_much_as_it_ever_did(self, recorder: Recorder) -> None:
+        """A door notes once more what somebody noted as an error."""
+        work, error = recorder.open("work", "task"), ValueError("x")
+        work.fail(error, level=Level.ERROR, handled=True)
+        work.fail(error, level=Level.DEBUG, handled=True)
+
+        assert [noted.level for noted in work.errors] == [Level.ERROR]
+        recorder.finish(work)
+
     @pytest.mark.parametrize(
         ("first", "again", "is_expected"),
         [

@@ -207,9 +207,9 @@ class Handler:
 class TestPlaces:
     def test_the_innermost_code_of_the_application_comes_first(self) -> None:
         """And each place once; libraries have no say."""
-        frames = [frame("a", "a.py"), frame("lib", "lib.py", in_app=False), frame("b", "b.py"), frame("a", "a.py")]
+        lib, outer, inner = frame("lib", "lib.py", in_app=False), frame("a", "a.py"), frame("b", "b.py")
 
-        assert places(frames, None) == [Place("a", "a.py"), Place("b", "b.py")]
+        assert places([outer, lib, outer, inner], None) == [Place("b", "b.py"), Place("a", "a.py")]
 
     @pytest.mark.parametrize(
         "handler", [handle, functools.wraps(handle)(lambda: None), Handler.__call__, Handler().__call__]

@@ -238,6 +238,16 @@ class TestTheRestOfARecord:
         assert printed == line["exception.stacktrace"].replace("\n> ", "\n  ")
         assert line.keys() >= {"error.fingerprint", "exception.slug"}
 
+    def test_the_place_is_that_of_the_call(self) -> None:
+        """Where it was raised stands in its stack."""
+        error = raised()
+        record = record_of(
+            exc_info=(type(error), error, error.__traceback__), lineno=7, funcName="pay", pathname="p.py"
+        )
+        line = formatted(record)
+
+        assert (line["code.line.number"], line["code.function.name"], line["code.file.path"]) == (7, "pay", "p.py")
+
     @pytest.mark.parametrize("exc_info", [(None, None, None), None, False, True, 7, (1, 2), ("a", "b", "c"), ()])
     def test_no_exception_is_none(self, exc_info: Any) -> None:
         """`exc_info=True` where nothing was raised, and whatever a record by hand may hold."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import threading
+import socket
 from collections import Counter
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
+from threading import Thread, current_thread
 from typing import Any
 
 import pytest
@@ -33,33 +33,27 @@ TROUBLE = {
 }
 
 
-class Watch:
-    """
-    Note which threads use sockets.
-
-    A hook of the interpreter cannot be taken off; it is quiet when nobody watches.
-    """
-
-    def __init__(self) -> None:
-        self.threads: Counter[int] | None = None
-        sys.addaudithook(self._note)
-
-    def _note(self, what: str, arguments: Any) -> None:
-        if self.threads is not None and what.startswith("socket."):
-            self.threads[threading.get_ident()] += 1
-
-
-@pytest.fixture(scope="module")
-def watch() -> Watch:
-    return Watch()
+USES = ("__init__", "connect", "connect_ex", "send", "sendall", "sendmsg", "recv", "recv_into")
+"""What a thread does that uses a socket."""
 
 
 @pytest.fixture
-def users(watch: Watch) -> Iterator[Counter[int]]:
-    """Give the threads that use sockets during the test."""
-    watch.threads = Counter()
-    yield watch.threads
-    watch.threads = None
+def users(monkeypatch: pytest.MonkeyPatch) -> Counter[Thread]:
+    """Give the threads that use sockets during the test, or look up a name."""
+    threads: Counter[Thread] = Counter()
+
+    def noted(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def noting(*arguments: Any, **named: Any) -> Any:
+            threads[current_thread()] += 1
+            return function(*arguments, **named)
+
+        return noting
+
+    for name in USES:
+        monkeypatch.setattr(socket.socket, name, noted(getattr(socket.socket, name)))
+    monkeypatch.setattr(socket, "getaddrinfo", noted(socket.getaddrinfo))
+    return threads
 
 
 def shop() -> Flask:
@@ -78,9 +72,9 @@ def shop() -> Flask:
     return app
 
 
-def ask(app: Flask, clients: set[int]) -> None:
+def ask(app: Flask, clients: set[Thread]) -> None:
     """Send requests, every other of which fails."""
-    clients.add(threading.get_ident())
+    clients.add(current_thread())
     client = app.test_client()
     for number in range(REQUESTS):
         expected = 200 if number % 2 else 500
@@ -90,14 +84,18 @@ def ask(app: Flask, clients: set[int]) -> None:
 @pytest.mark.parametrize("answer", [*TROUBLE.values(), None], ids=[*TROUBLE, "down"])
 class TestASentryInTrouble:
     def test_nobody_waits_nothing_is_missing_and_all_is_counted(
-        self, answer: Answer | None, configure: Configure, users: Counter[int], monkeypatch: pytest.MonkeyPatch
+        self,
+        answer: Answer | None,
+        configure: Configure,
+        users: Counter[Thread],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """A thousand requests in four threads, half of them failing."""
         monkeypatch.setattr(posts, "ANSWER_S", 0.5)
         with inbox(answer or hanging) as server:
             sink = SentrySink(server.dsn if answer else nobody())
             lines = configure(sink)
-            app, clients = shop(), set[int]()
+            app, clients = shop(), set[Thread]()
             at_once(*[partial(ask, app, clients)] * CLIENTS)
             waiting = sink._mail._waiting.qsize()
             sink.close()
@@ -114,12 +112,12 @@ class TestASentryInTrouble:
 
 
 class TestASentryThatIsWell:
-    def test_half_of_the_requests_fail(self, configure: Configure, users: Counter[int]) -> None:
+    def test_half_of_the_requests_fail(self, configure: Configure, users: Counter[Thread]) -> None:
         """Everything that has an id arrives, once, and nothing else does."""
         with inbox() as server:
             sink = SentrySink(server.dsn)
             lines = configure(sink)
-            app, clients = shop(), set[int]()
+            app, clients = shop(), set[Thread]()
             at_once(*[partial(ask, app, clients)] * CLIENTS)
             sink.close()
             told = [report["event_id"] for report in server.reports]
