@@ -15,6 +15,7 @@ import termios
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from wideevents import console
+from wideevents import console, tracebacks
 from wideevents.console import MOST_FIELDS, NARROWEST, WIDEST, Renderer, Screen, encodable
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, 678_901, UTC)
@@ -522,9 +523,12 @@ class TestScreen:
 
 
 class TestImport:
-    def test_names_the_extra_that_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(("room", "missing"), [(console, "rich.console"), (tracebacks, "rich.syntax")])
+    def test_names_the_extra_that_is_missing(
+        self, monkeypatch: pytest.MonkeyPatch, room: ModuleType, missing: str
+    ) -> None:
         """Whoever has no rich is told what to install."""
-        monkeypatch.setitem(sys.modules, "rich.console", None)
+        monkeypatch.setitem(sys.modules, missing, None)
 
-        with pytest.raises(ImportError, match=re.escape("needs rich: pip install 'wideevents[console]'")):
-            runpy.run_path(console.__file__)
+        with pytest.raises(ImportError, match=re.escape("console needs rich: pip install 'wideevents[console]'")):
+            runpy.run_path(str(room.__file__))

@@ -6,12 +6,14 @@ import re
 import subprocess
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from tests.parts import need
 from wideevents.alerts import Alerts, BusinessHours, Receiver
 from wideevents.alerts.files import RULES, TESTS, files
+from wideevents.levels import Urgency
 
 SERVICE = 'the "shop" in C:\\temp {{ é }}'
 """A name that breaks whatever is not escaped."""
@@ -66,10 +68,36 @@ def only(folder: Path, names: set[str]) -> Path:
     return folder
 
 
-def without(folder: Path, guard: str, instead: str = "") -> Path:
-    """Put *instead* of the *guard* in the generated rules; fail if it is not there."""
-    rules = (folder / RULES).read_text(encoding="utf-8")
-    changed = re.sub(guard, instead, rules)
-    assert changed != rules
-    (folder / RULES).write_text(changed, encoding="utf-8")
+def recording(folder: Path) -> Path:
+    """Leave in *folder* the rules that record: its unit tests find no alert, unless it is from other rules."""
+    rules, tests = (yaml.safe_load((folder / name).read_text(encoding="utf-8")) for name in (RULES, TESTS))
+    for group in rules["groups"]:
+        group["rules"] = [rule for rule in group["rules"] if "record" in rule]
+    for look in (look for test in tests["tests"] for look in test["alert_rule_test"]):
+        look["exp_alerts"] = []
+    for name, data in ((RULES, rules), (TESTS, tests)):
+        (folder / name).write_text(yaml.safe_dump(data), encoding="utf-8")
     return folder
+
+
+def without(path: Path, guard: str, instead: str = "") -> None:
+    """Put *instead* of the *guard* in a generated file; fail if it is not there."""
+    text = path.read_text(encoding="utf-8")
+    changed = re.sub(guard, instead, text)
+    assert changed != text
+    path.write_text(changed, encoding="utf-8")
+
+
+def hastened(rules: dict[str, Any]) -> dict[str, Any]:
+    """Return *rules* at a faster pace: the cause of a warning is over after seconds. It is kept as long as ever."""
+    for group in rules["groups"]:
+        if group["name"].endswith(Urgency.BUSINESS_HOURS):
+            group["interval"] = "1s"
+            for rule in group["rules"]:
+                rule["expr"] = rule["expr"].replace("[5m]", "[4s]").replace("offset 5m", "offset 4s")
+    return rules
+
+
+def causes(rules: dict[str, Any]) -> list[str]:
+    """Return the expressions that find what warnings are about, whether or not they are still kept."""
+    return [rule["expr"] for group in rules["groups"] for rule in group["rules"] if "record" in rule]

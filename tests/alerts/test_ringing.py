@@ -23,6 +23,7 @@ from zoneinfo import TZPATH
 import pytest
 import yaml
 
+from tests.alerts.generated import causes, hastened
 from tests.integrations.processes import Running, running
 from tests.integrations.servers import PATIENCE, environment, eventually
 from tests.parts import need
@@ -192,12 +193,7 @@ def generate(folder: Path, environ: dict[str, str]) -> tuple[Path, str]:
     env = environment(**environ)
     done = subprocess.run(command, cwd=folder, env=env, timeout=PATIENCE, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    rules = yaml.safe_load((folder / "rules.yml").read_text())
-    for group in rules["groups"]:
-        for rule in group["rules"]:
-            if rule["labels"]["severity"] == "warning":
-                group["interval"] = "1s"
-                rule["expr"] = rule["expr"].replace("[5m]", "[4s]").replace("offset 5m", "offset 4s")
+    rules = hastened(yaml.safe_load((folder / "rules.yml").read_text()))
     routing = yaml.safe_load((folder / "alertmanager.yml").read_text())
     (warnings,) = [route for route in routing["route"]["routes"] if route["matchers"] == ['severity="warning"']]
     warnings |= {"group_wait": "1s", "group_interval": "1s"}
@@ -227,14 +223,9 @@ def visit(shop: Running) -> None:
 
 def let_pass(town: Town, rules: Path) -> None:
     """Wait until the warnings are held in both ways, and Prometheus has no reason to warn any more."""
-    (expression,) = [
-        rule["expr"]
-        for group in json.loads(rules.read_text())["groups"]
-        for rule in group["rules"]
-        if rule["alert"] == "WideEventsWarning"
-    ]
+    expressions = causes(json.loads(rules.read_text()))
     eventually(lambda: len(town.alertmanager.alerts(severity="warning", route="/stock")) == 2, "two warnings")
-    eventually(lambda: town.prometheus.query(expression) == [], "the causes of the warnings to be over")
+    eventually(lambda: not any(map(town.prometheus.query, expressions)), "the causes of the warnings to be over")
     town.called = town.pager.calls(severity="warning")
     town.over = time.time()
 

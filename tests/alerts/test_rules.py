@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.alerts.generated import ALWAYS, FULL, SERVICE, TEAM, failed, generate, only, run, without
+from tests.alerts.generated import ALWAYS, FULL, SERVICE, TEAM, failed, generate, only, recording, run, without
 from wideevents.alerts import Alerts, BusinessHours, Receiver
 from wideevents.alerts.direct import NAMES
 from wideevents.alerts.files import RULES, TESTS, files
@@ -20,9 +20,15 @@ from wideevents.levels import Urgency
 QUICK = Alerts(hours=ALWAYS, default=Receiver(webhook="http://127.0.0.1:9/pager"))
 
 
+WARNED = "service_environment_owner_route:wideevents_warnings:new5m"
+LOSSES = "service_environment_sink:wideevents_lost:new5m"
+"""What is recorded."""
+
+
 def by_name(alerts: Alerts) -> dict[str, dict[str, Any]]:
-    """Return the rules by the names of their alerts."""
-    return {rule["alert"]: rule for group in rules(alerts, "shop")["groups"] for rule in group["rules"]}
+    """Return the rules by the names of their alerts, or of what they record."""
+    every = [rule for group in rules(alerts, "shop")["groups"] for rule in group["rules"]]
+    return {rule.get("alert") or rule["record"]: rule for rule in every}
 
 
 class TestRules:
@@ -31,7 +37,7 @@ class TestRules:
         """Whatever names the service and its teams have."""
         done = run("promtool", "check", "rules", generate(tmp_path, alerts, service) / RULES)
 
-        assert (done.returncode, "SUCCESS: 3 rules found" in done.stdout) == (0, True), done.stderr
+        assert (done.returncode, "SUCCESS: 5 rules found" in done.stdout) == (0, True), done.stderr
 
     @pytest.mark.parametrize(("alerts", "service"), [(QUICK, "shop"), (FULL, SERVICE)], ids=["few", "all"])
     def test_they_do_what_their_unit_tests_say(self, alerts: Alerts, service: str, tmp_path: Path) -> None:
@@ -48,7 +54,7 @@ class TestRules:
 
     def test_what_calls_nobody_has_no_rule(self) -> None:
         """Info and debug are no alerts; and of those that there are each says how urgent it is."""
-        assert {name: rule["labels"]["urgency"] for name, rule in by_name(FULL).items()} == {
+        assert {name: rule["labels"]["urgency"] for name, rule in by_name(FULL).items() if "alert" in rule} == {
             "WideEventsError": "page",
             "WideEventsWarning": "business_hours",
             "WideEventsLost": "business_hours",
@@ -57,6 +63,19 @@ class TestRules:
     def test_a_service_has_rules_of_its_own(self) -> None:
         """Two services can be in one Prometheus: what is one's does not alert as the other's."""
         assert all('service="shop"' in rule["expr"] for rule in by_name(FULL).values())
+
+    def test_a_service_keeps_nothing_of_another(self, tmp_path: Path) -> None:
+        """All that is recorded in one Prometheus has the same name."""
+        shop, barn = tmp_path / "shop", tmp_path / "barn"
+        for folder in (shop, barn):
+            folder.mkdir()
+            generate(folder, QUICK, folder.name)
+        recording(only(shop, {WAITS, LOST}))
+        without(shop / TESTS, "- rules.yml", f"- rules.yml\n- {barn / RULES}")
+
+        assert failed(shop) == set()
+        without(barn / RULES, '(:new5m){service="barn"}', r"\1")
+        assert failed(shop) == {WAITS, LOST}
 
 
 class TestKept:
@@ -75,7 +94,15 @@ class TestKept:
         named = by_name(Alerts(hours=hours))
 
         assert written(kept_for(Alerts(hours=hours))) == kept
-        assert [rule.get("keep_firing_for") for rule in named.values()] == [None, kept, kept]
+        assert f'last_over_time({WARNED}{{service="shop"}}[{kept}])' in named["WideEventsWarning"]["expr"]
+        assert f'last_over_time({LOSSES}{{service="shop"}}[{kept}])' in named["WideEventsLost"]["expr"]
+
+    def test_what_is_kept_is_stored(self) -> None:
+        """A Prometheus that begins anew knows only that. An error is not kept, so it has nothing to store."""
+        named = by_name(QUICK)
+
+        assert [*named] == ["WideEventsError", WARNED, "WideEventsWarning", LOSSES, "WideEventsLost"]
+        assert [name for name, rule in named.items() if {"for", "keep_firing_for"} & rule.keys()] == []
 
     @pytest.mark.parametrize(
         ("seconds", "text"), [(30, "30s"), (60, "1m"), (90, "90s"), (3600, "1h"), (234_000, "65h")]
@@ -96,6 +123,7 @@ FIRST = {
 LINES = {"an error in a line outside any event", "a warning in a line waits for people"}
 INFO = {"an info calls nobody", "a line for debugging calls nobody"}
 ENVIRONMENT = {"an error in an environment that Prometheus knows"}
+HERE = "a warning in an environment waits for people"
 WAITS = "a warning waits for people"
 LOST = "lines that are lost wait for people"
 
@@ -114,10 +142,14 @@ GUARDS: dict[str, tuple[str, str, set[str]]] = {
     "environment": (r"service, environment, owner", "service, owner", ENVIRONMENT),
     "processes": (r"owner, route\)", "owner, route, instance)", {"two processes fail in one way"}),
     "quiet": (r"increase\((.*)\[5m\]\)", r"increase(\1[2h])", {"an error resolves after some quiet minutes"}),
-    "kept": (r" +keep_firing_for: .*\n", "", {WAITS, LOST}),
-    "not for ever": (r"keep_firing_for: 1h", "keep_firing_for: 2h", {WAITS}),
+    "kept": (r"last_over_time\((\w+:.*)\[1h\]\)", r"\1", {WAITS, LOST}),
+    "not for ever": (r"(\w+:.*)\[1h\]", r"\1[2h]", {WAITS}),
+    "route of what is kept": (r", route(\) \(\n +last)", r"\1", {WAITS}),
+    "environment of what is kept": (r"environment, (.*\n +last)", r"\1", {HERE, LOST}),
+    "processes that lose lines": (r"environment, sink\)", "environment, sink, instance)", {LOST}),
+    "recorded first": (r"(?s)( +- record:.*?\n)( +- alert: .*?)(?= +- record|\Z)", r"\2\1", {WAITS, LOST}),
     "severity": (r"severity: warning", "severity: error", {WAITS, LOST}),
-    "at once": (r"( +)(keep_firing_for: 1h)", r"\1for: 5m\n\1\2", {WAITS, LOST}),
+    "at once": (r"(alert: WideEvents(?:Warning|Lost)\n)( +)", r"\1\2for: 5m\n\2", {WAITS, LOST}),
 }
 """What each part of the rules is for: without it, or with something else instead, these tests fail."""
 
@@ -128,7 +160,10 @@ class TestUnitTests:
         """So that whoever changes the rules by hand is told what they broke."""
         pattern, instead, expected = GUARDS[guard]
 
-        assert failed(without(only(generate(tmp_path, QUICK), expected), pattern, instead)) == expected
+        folder = only(generate(tmp_path, QUICK), expected)
+        without(folder / RULES, pattern, instead)
+
+        assert failed(folder) == expected
 
     def test_each_can_fail(self) -> None:
         """One that never rings in its time would be as good as none, but for what must not ring."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,15 @@ class TestTold:
         assert "Run Alertmanager with --data.retention=162h or more, or it tells things twice." in self.rows(
             Alerts(hours=hours, default=self.HOOK)
         )
+
+    def test_very_long_holidays_need_a_long_storage(self) -> None:
+        """Prometheus stores what it has recorded for fifteen days."""
+        days = [date(2026, 8, 1) + timedelta(days=number) for number in range(31)]
+        rows = self.rows(Alerts(hours=BusinessHours("mon-fri 09:00-17:00", holidays=days), default=self.HOOK))
+
+        assert [row for row in rows if "Prometheus" in row] == [
+            "Run Prometheus with --storage.tsdb.retention.time=785h or more, or it forgets warnings."
+        ]
 
     def test_nothing_is_shown_where_nobody_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whoever started us may have closed the standard output."""

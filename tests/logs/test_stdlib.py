@@ -489,6 +489,17 @@ class TestTheFilter:
 
         assert ("warning", 1) == (logged.event()["level"], logged.event()["log.count.error"])
 
+    @pytest.mark.parametrize(("name", "level", "count"), [("loud", 40, 1), ("loud", 20, None), ("calm", 40, None)])
+    def test_tells_the_event_of_an_exception(self, name: str, level: int, count: int | None) -> None:
+        """As a line that is written at once does: from a warning on, of loggers whose lines matter to it."""
+        error = raised()
+        with caught(raising_loggers=("loud",)) as logged, wideevents.event("job"):
+            record = record_of(name=name, level=level, exc_info=(type(error), error, error.__traceback__))
+            EventFilter(logs=config.logs).filter(record)
+
+        kind = count and "ValueError"
+        assert (kind, count) == (logged.event().get("exception.type"), logged.event().get("error.count"))
+
     def test_is_a_filter_of_names_too(self) -> None:
         """As the logging module's own; what does not pass is not told to the event."""
         own = EventFilter("shop.cart", logs=config.logs)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.integrations.servers import eventually
+from tests.integrations.servers import PATIENCE, eventually
 from tests.parts import Part, ask, need, started
 
 LISTENING = re.compile(r'msg="Listening on" address=(127\.0\.0\.1:\d+)')
@@ -134,6 +134,11 @@ class Prometheus:
             "result"
         ]
         return found
+
+    def stop(self) -> None:
+        """Let it end as a service does that is updated; another one in its folder goes on with what it has stored."""
+        self.part.process.terminate()
+        self.part.process.wait(PATIENCE)
 
 
 @contextmanager

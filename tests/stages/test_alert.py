@@ -81,6 +81,12 @@ class TestOwner:
 
         assert given == {name: line[name] for name in given}
 
+    def test_also_of_one_that_went_well(self, process: Settings) -> None:
+        """Whose it is does not change when it fails."""
+        process.configure(owner="platform")
+
+        assert process.event("job", **{"owner.team": "mine"})["owner.team"] == "mine"
+
     def test_then_its_route_or_name(self, process: Settings, owned: ModuleType) -> None:
         """Then what is configured for it."""
         process.configure(owner="platform", alerts=Alerts(owners={"job": "jobs"}))

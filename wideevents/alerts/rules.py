@@ -25,6 +25,9 @@ SLACK = timedelta(hours=1)
 LABELS = ("service", "environment", "owner", "route")
 """What an alert is told apart by; `environment` is there where Prometheus adds it to all that it scrapes."""
 
+LOST_LABELS = ("service", "environment", "sink")
+"""And an alert of lines that could not be written."""
+
 FAILURES = '__name__=~"wideevents_(events|log_lines)_total"'
 LOSSES = '__name__="wideevents_lost_total"'
 
@@ -35,16 +38,16 @@ def rules(alerts: Alerts, service: str) -> dict[str, Any]:
 
     They are general: a new route, team or process needs no other rules. Urgencies that call nobody have none.
     """
-    warning = Urgency.BUSINESS_HOURS
-    pages = [_failures(alerts, service, Urgency.PAGE)]
-    waiting = [_failures(alerts, service, warning), _losses(service)]
-    kept = {"keep_firing_for": written(kept_for(alerts))}
+    page, warning = Urgency.PAGE, Urgency.BUSINESS_HOURS
+    kept = kept_for(alerts)
+    waiting = [
+        *_recorded("wideevents_warnings", LABELS, _failures(alerts, service, warning), service, kept),
+        *_recorded("wideevents_lost", LOST_LABELS, _losses(service), service, kept),
+    ]
     return {
         "groups": [
-            _group(service, Urgency.PAGE, pages),
-            _group(
-                service, warning, [{"alert": rule["alert"], "expr": rule["expr"], **kept, **rule} for rule in waiting]
-            ),
+            _group(service, page, [_failures(alerts, service, page)]),
+            _group(service, warning, waiting),
         ]
     }
 
@@ -92,6 +95,23 @@ def _group(service: str, urgency: Urgency, rules: list[dict[str, Any]]) -> dict[
     return {"name": f"wideevents {service}: {urgency}", "interval": written(EVERY[urgency]), "rules": rules}
 
 
+def _recorded(
+    metric: str, labels: tuple[str, ...], rule: dict[str, Any], service: str, kept: timedelta
+) -> list[dict[str, Any]]:
+    """
+    Return the *rule* such that it is kept, behind one that records what it is about.
+
+    What is recorded is stored. With `keep_firing_for` a Prometheus that begins anew would forget what it has kept. The
+    name is a level, a metric and an operation: https://prometheus.io/docs/practices/rules/#naming.
+    """
+    name = f"{'_'.join(labels)}:{metric}:new{written(QUIET)}"
+    stored = f"last_over_time({name}{{service={quoted(service)}}}[{written(kept)}])"
+    return [
+        {"record": name, "expr": rule["expr"]},
+        {**rule, "expr": f"group by ({', '.join(labels)}) (\n  {stored}\n)\n"},
+    ]
+
+
 def _failures(alerts: Alerts, service: str, urgency: Urgency) -> dict[str, Any]:
     """Return the rule for events, and for lines outside any event."""
     found = new(f'{{{FAILURES}, service={quoted(service)}, urgency="{urgency}"}}')
@@ -107,7 +127,7 @@ def _losses(service: str) -> dict[str, Any]:
     found, urgency = new(f"{{{LOSSES}, service={quoted(service)}}}"), Urgency.BUSINESS_HOURS
     return {
         "alert": LOST,
-        "expr": f"group by (service, environment, sink) (\n{found}\n)\n",
+        "expr": f"group by ({', '.join(LOST_LABELS)}) (\n{found}\n)\n",
         "labels": {"severity": SEVERITIES[urgency], "urgency": urgency.value},
         "annotations": of_losses(Templates({})),
     }

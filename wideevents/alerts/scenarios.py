@@ -45,7 +45,7 @@ class Scenario:
     def labels(self) -> dict[str, str]:
         """What the counter and the alert are told apart by, without the service."""
         if self.counter == LOSSES:
-            return {"sink": "lines"}
+            return {"sink": "lines", "environment": self.environment}
         route = {} if self.counter == LINES else {"route": self.route}
         return {**route, "owner": self.owner, "environment": self.environment}
 
@@ -96,7 +96,8 @@ def warnings(kept: timedelta) -> Iterator[Scenario]:
     yield Scenario("a warning that is first seen at 1 waits for people", "_x6 1x20", later, WAITS)
     yield Scenario("a warning in a line waits for people", "0x5 1x20", later, WAITS, LINES)
     yield Scenario("a warning of a process that is gone waits for people", "0x5 1 stale", later, WAITS)
-    yield Scenario("lines that are lost wait for people", "0x5 1x20", later, WAITS, LOSSES)
+    yield Scenario("a warning in an environment waits for people", "0x5 1x20", later, WAITS, environment="staging")
+    yield Scenario("lines that are lost wait for people", "0x5 1x20", later, WAITS, LOSSES, environment="staging")
 
 
 def runbooks(alerts: Alerts) -> Iterator[Scenario]:

@@ -25,6 +25,9 @@ CHANGED = 1
 RETENTION = timedelta(hours=120)
 """For so long Alertmanager remembers by default what it has told."""
 
+STORAGE = timedelta(days=15)
+"""For so long Prometheus stores by default what it has recorded."""
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
@@ -90,6 +93,8 @@ def told(alerts: Alerts, service: str, folder: Path) -> Iterator[str]:
         yield "There is no default receiver: what is nobody's goes to all of them. Alerts(default=...) changes that."
     if (again := repeated_after(alerts)) > RETENTION:
         yield f"Run Alertmanager with --data.retention={written(again)} or more, or it tells things twice."
+    if (kept := kept_for(alerts)) > STORAGE:
+        yield f"Run Prometheus with --storage.tsdb.retention.time={written(kept)} or more, or it forgets warnings."
     yield "Check them:"
     yield f"  promtool check rules {rules}"
     yield f"  promtool test rules {tests}"
