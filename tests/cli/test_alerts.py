@@ -250,7 +250,7 @@ class TestTold:
         rows = self.rows(Alerts(hours=BusinessHours("mon-fri 09:00-17:00", holidays=days), default=self.HOOK))
 
         assert [row for row in rows if "Prometheus" in row] == [
-            "Run Prometheus with --storage.tsdb.retention.time=785h or more, or it forgets warnings."
+            "Run Prometheus with --storage.tsdb.retention.time=761h or more, or it forgets warnings."
         ]
 
     def test_nothing_is_shown_where_nobody_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
