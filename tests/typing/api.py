@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_type
@@ -12,15 +13,18 @@ import structlog
 from flask import Flask
 
 import wideevents
-from wideevents import ConfigurationError, Entry, Event, Level, Limits, Redaction, WideEventsError
+from wideevents import ConfigurationError, Entry, Event, Level, Limits, Redaction, WideError, WideEventsError
+from wideevents.alerts import Alerts, BusinessHours, Receiver
 from wideevents.integrations import structlog as structlog_door
 from wideevents.integrations.flask import WideEvents as FlaskWideEvents
 from wideevents.integrations.logging import EventFilter, Handler, JsonFormatter
 from wideevents.integrations.wsgi import WideEvents as WsgiWideEvents
+from wideevents.metrics import start_http_server, wsgi_app
 from wideevents.pipeline import Sink, Stage
 from wideevents.sinks.jsonlogger import LoggingSink
 from wideevents.sinks.lines import LinesSink
 from wideevents.sinks.memory import MemorySink
+from wideevents.sinks.sentry import SentrySink
 from wideevents.testing import WideEvents, capture
 
 if TYPE_CHECKING:
@@ -180,6 +184,44 @@ def wrong_setting() -> None:
         as_value_error: ValueError = error
         as_ours: WideEventsError = error
         print(as_value_error, as_ours)
+
+
+class DeclinedError(WideError):
+    status = 402
+    expected = True
+
+
+def errors() -> None:
+    error = WideError("declined", status=402, why="no money", fix="pay cash", link="https://x", code="no", sku=3)
+    assert_type(error.status, int | None)
+    assert_type(error.fields, dict[str, Any])
+    wideevents.add_error(DeclinedError("declined"), level="error", expected=True)
+    WideError("declined", status="402")  # type: ignore[arg-type]
+    wideevents.add_error(error, expected="yes")  # type: ignore[arg-type]
+
+
+def alerting() -> None:
+    hours = BusinessHours("mon-fri 09:00-17:00", tz="Europe/Berlin", holidays=(date(2026, 12, 25),))
+    assert_type(hours.is_open(datetime.now(UTC)), bool)
+    assert_type(hours.next_open(datetime.now(UTC)), datetime)
+    assert_type(hours.longest_closed, timedelta)
+    pager, mail = Receiver(webhook="https://pager.example.org"), Receiver(email="shop@example.org")
+    alerts = Alerts(hours=hours, owners={"/pay": "payments"}, receivers={"payments": pager}, default=mail)
+    wideevents.configure(alerts=alerts, metrics=True, in_app=("shop",))
+    wideevents.configure(sentry=SentrySink("https://key@errors.internal/1", locals=("order_id",), rate=5))
+    wideevents.configure(sentry="https://key@errors.internal/1")
+    wideevents.configure(sentry=False)
+    wideevents.configure(sentry=7)  # type: ignore[arg-type]
+    wideevents.configure(alerts={"payments": pager})  # type: ignore[arg-type]
+    Alerts(owners={"/pay": 7})  # type: ignore[dict-item]
+
+
+def shown() -> None:
+    page: WSGIApplication = wsgi_app
+    server, thread = start_http_server(9_464)
+    print(page, server, thread)
+    FlaskWideEvents(Flask(__name__), metrics="/metrics", problems=True)
+    FlaskWideEvents(Flask(__name__), problems="yes")  # type: ignore[arg-type]
 
 
 def wsgi_door(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
