@@ -15,7 +15,10 @@ import pytest
 import wideevents
 
 PACKAGE = Path(wideevents.__file__).parent
-HEAVY = ("flask", "werkzeug", "django", "starlette", "celery", "structlog", "sentry_sdk", "duckdb", "asyncio", "pytest")
+HEAVY = (
+    *("flask", "werkzeug", "django", "starlette", "celery", "structlog", "sentry_sdk", "duckdb", "asyncio", "pytest"),
+    *("prometheus_client", "yaml", "rich", "ssl", "http.client"),
+)
 
 
 def imported_by(statement: str) -> set[str]:
