@@ -29,6 +29,7 @@ import wideevents.integrations.wsgi
 from tests.integrations.doors import DOORS
 from tests.integrations.servers import Ask, LineFile, Lines, Process, end, environment, eventually, gunicorn
 from wideevents import ConfigurationError, WideError, add_error, add_field, current
+from wideevents.integrations._flask import noting
 from wideevents.integrations.flask import WideEvents
 
 STATUS = "http.response.status_code"
@@ -116,10 +117,11 @@ class TestInstalling:
         expected = [("/", "203.0.113.7"), ("/healthz", "127.0.0.1"), ("/", "127.0.0.1")]
         assert expected == [(line["url.path"], line["client.address"]) for line in lines.all]
 
-    def test_without_flask_the_sentence_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("room", [WideEvents.__module__, noting.__module__])
+    def test_without_flask_the_sentence_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch, room: str) -> None:
         """Flask is an extra: who imports the door without it is told its name."""
         monkeypatch.setitem(sys.modules, "flask", None)
-        source = sys.modules[WideEvents.__module__].__file__
+        source = sys.modules[room].__file__
         spec = importlib.util.spec_from_file_location("door_without_flask", source or "")
         assert spec is not None
         assert spec.loader is not None
