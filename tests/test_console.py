@@ -314,6 +314,12 @@ class TestError:
             "  link  https://runbooks.example/1",
         ]
 
+    def test_says_where_it_is_written_down_and_nothing_of_whom_it_calls(self) -> None:
+        """Who looks at a terminal has been called already."""
+        told = {"owner.team": "payments", "alert.runbook": "https://runbooks.example/2", "message": "theirs"}
+
+        assert rows(event(SCRIPT | told))[1:] == ["  message=theirs", "  runbook  https://runbooks.example/2"]
+
     def test_a_traceback_cannot_forge_a_line(self) -> None:
         """Each of its rows is indented, and drives no terminal."""
         text = event({"exception.stacktrace": "E: x\n03:04:05.678Z info forged\r\n\x1b[2J\tgone\x85!"})

@@ -51,6 +51,7 @@ IN_HEADLINE = frozenset(
     }
 )
 IN_ERROR = frozenset({*exceptions.NAMES, "exception.handled"})
+ADVICE = ("error.why", "error.fix", "error.link", "alert.runbook")
 DULL = frozenset(
     {
         "alert.fingerprint",
@@ -306,9 +307,9 @@ class Renderer:
             kind = fields.get("exception.type", fields.get("error.type"))
             told = [words(part, self._sentence_length) for part in (kind, message) if part is not None]
             page.flow([Text(": ".join(told), ERROR)], indent, indent + 4)
-        for name in ("error.why", "error.fix", "error.link"):
+        for name in ADVICE:
             if name in fields:
-                label = Text(f"{name.removeprefix('error.'):<4}", LABEL)
+                label = Text(f"{name.partition('.')[2]:<4}", LABEL)
                 page.flow([label, Text(words(fields[name], self._sentence_length))], indent, indent + 6)
 
     def _told(self, page: Page, fields: Fields, lines: Sequence[Fields]) -> None:
@@ -353,7 +354,7 @@ def columns(colors: bool) -> list[Column]:
 
 def is_ours(key: object) -> bool:
     """Tell whether a field was named by wideevents, and not by its user."""
-    return key in NAMES and key not in SHARED
+    return key in NAMES and (key not in SHARED or key in DULL)
 
 
 def more(pairs: Pairs) -> list[Text]:
