@@ -71,6 +71,7 @@ $(PARTS)/bugsink/.installed: tests/parts/bugsink.txt
 bench: $(VENV)/.installed
 	$(BIN)/python -m tests.bench.flask_request
 	$(BIN)/python -m tests.bench.log_line
+	$(BIN)/python -m tests.bench.exception
 	$(BIN)/python -m tests.bench.sentry
 
 clean:

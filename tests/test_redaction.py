@@ -148,9 +148,13 @@ class TestText:
 
     @pytest.mark.parametrize("piece", REPEATED)
     def test_time_grows_with_the_length_and_no_faster(self, piece: str) -> None:
-        """Sixteen times the text may take forty times as long, where a quadratic search would take 256 times."""
+        """
+        Sixteen times the text may take forty times as long, where a quadratic search would take 256 times.
+
+        That one would take them in every attempt; a machine that is held up for a moment is not held up in all.
+        """
         short, long = (piece * (length // len(piece)) for length in (12_500, 200_000))
-        assert seconds_for(long) < 0.05 + 40 * seconds_for(short)
+        assert any(seconds_for(long) < 0.05 + 40 * seconds_for(short) for _ in range(5))
 
 
 class TestParts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import linecache
 import re
@@ -13,7 +12,6 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -430,22 +428,3 @@ class TestCut:
 
         assert "ValueError" in shown
         assert len(shown) <= STACK_LENGTH + len("\n  ...\n")
-
-
-class TestSpeed:
-    def test_costs_less_than_pythons_own(self, project: Project) -> None:
-        """An error in a framework, twelve of its frames above three of the application's."""
-        library = project.add("site-packages/lib/a.py", "def step(inner, *rest):\n    return inner(*rest)\n")["step"]
-        own = project.add("shop.py", "def step(inner, *rest):\n    return inner(*rest)\n")["step"]
-        error = raised(library, *[library] * 11, own, own, own, fail, ValueError("wrong"))
-        owns = Application().owns
-
-        def seconds(work: Callable[[], object]) -> float:
-            started = perf_counter()
-            for _ in range(50):
-                work()
-            return perf_counter() - started
-
-        ours = min(seconds(lambda: printed(error, owns)) for _ in range(5))
-        theirs = min(seconds(lambda: traceback.print_exception(error, file=io.StringIO())) for _ in range(5))
-        assert ours < theirs
