@@ -114,7 +114,7 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     settings.check_texts(service=service, version=version, environment=environment, owner=owner)
     settings.check_switches(threads=threads, logging=logging, metrics=metrics)
     loggers = Loggers.of(settings.emitted(level), raising_loggers, debug_lines)
-    own, application = settings.functions(stages), Application(settings.packages(in_app))
+    own, application = settings.functions(stages), Application(_packages(in_app))
     described = resource.describe(resource.named(service, version, environment, owner), os.environ)
     alert = Alert(_owners(alerts, described.pop("owner.team", None)), application, described)
     targets, keys, forwarder = outputs.targets(output), Keys(redact), outputs.forwarder(sentry, application, redact)
@@ -240,6 +240,10 @@ def _whatever_is_open() -> str:
     except OSError:
         return os.devnull
     return outputs.JSON
+
+
+def _packages(in_app: object) -> tuple[str, ...]:
+    return settings.identifiers("in_app", in_app, 'names of packages, such as ("shop",)')
 
 
 def _follow_threads(threads: bool) -> None:

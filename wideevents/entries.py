@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from wideevents.levels import Level
@@ -26,6 +27,11 @@ class Noted(NamedTuple):
         else:  # what was expected to be handled, and then was not, is a surprise
             expected = self.expected if again.handled else again.expected
         return Noted(self.error, max(self.level, again.level), handled, expected)
+
+
+def standing(errors: Sequence[Noted]) -> Noted | None:
+    """Return the one of *errors* that stands for them: the first that nobody handled, else the first."""
+    return next((noted for noted in errors if not noted.handled), errors[0] if errors else None)
 
 
 class Entry:

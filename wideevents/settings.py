@@ -53,9 +53,9 @@ def functions(stages: Iterable[Any]) -> tuple[Any, ...]:
     return given
 
 
-def packages(names: object) -> tuple[str, ...]:
-    """Return the names of packages; refuse what is no collection of them."""
+def identifiers(setting: str, names: object, called: str) -> tuple[str, ...]:
+    """Return *names* as Python has them, which users know as *called*; refuse what is no collection of them."""
     several = isinstance(names, tuple | list | set | frozenset)
     if not several or not all(isinstance(name, str) and name.isidentifier() for name in names):  # type: ignore[attr-defined]
-        raise ConfigurationError.of("in_app", names, 'a tuple of names of packages, such as ("shop",)')
+        raise ConfigurationError.of(setting, names, f"a tuple of {called}")
     return tuple(names)  # type: ignore[arg-type]

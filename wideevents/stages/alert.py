@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wideevents import owners
-from wideevents.entries import E, Noted
+from wideevents.entries import E, Noted, standing
 from wideevents.events import Event
 from wideevents.fingerprints import digest
 from wideevents.frames import Application, Frame
@@ -96,5 +96,5 @@ class Alert:
 
     def _frames(self, errors: tuple[Noted, ...]) -> list[Frame]:
         """Return the frames of the error that the entry stands for."""
-        standing = next((each for each in errors if not each.handled), errors[0] if errors else None)
-        return self._application.frames(standing.error) if standing else []
+        noted = standing(errors)
+        return self._application.frames(noted.error) if noted else []

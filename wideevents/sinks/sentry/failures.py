@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from wideevents import health
-from wideevents.entries import Entry, Noted
+from wideevents.entries import Entry, standing
 from wideevents.events import Event
 from wideevents.levels import Level
 from wideevents.sinks.sentry.raised import links
@@ -30,21 +30,16 @@ def failures(entry: Entry) -> list[Failure]:
     reported only where it stands for an entry that failed.
     """
     raised = [noted for noted in entry.errors if not noted.expected and _is_exception(noted.error)]
-    standing = stands(raised)
-    told = [standing, *(noted for noted in raised if noted is not standing)] if standing else []
+    first = standing(raised)
+    told = [first, *(noted for noted in raised if noted is not first)] if first else []
     found = []
     for noted in told:
-        least = entry.level if noted is standing else noted.level
+        least = entry.level if noted is first else noted.level
         level = max(noted.level, least)
         if noted.level >= Level.WARNING or level >= Level.ERROR:
             below = tuple(link.error for link in links(noted.error)[1:])
             found.append(Failure(noted.error, level, noted.handled, below))
     return _roots(found)
-
-
-def stands(errors: list[Noted] | tuple[Noted, ...]) -> Noted | None:
-    """Return the one of *errors* that stands for them: the first that nobody handled, else the first."""
-    return next((noted for noted in errors if not noted.handled), errors[0] if errors else None)
 
 
 def speaks_for_itself(entry: Entry) -> bool:

@@ -11,7 +11,7 @@ from threading import RLock
 from uuid import uuid4
 
 from wideevents import health
-from wideevents.entries import E, Entry
+from wideevents.entries import E, Entry, standing
 from wideevents.errors import ConfigurationError
 from wideevents.fingerprints import fingerprint
 from wideevents.forks import renew_in_child
@@ -19,11 +19,11 @@ from wideevents.frames import Application
 from wideevents.health import Fault
 from wideevents.levels import Level
 from wideevents.redaction import Redaction
-from wideevents.settings import check_switches
+from wideevents.settings import check_switches, identifiers
 from wideevents.sinks.sentry import marks
 from wideevents.sinks.sentry.addresses import Address
 from wideevents.sinks.sentry.buckets import Buckets
-from wideevents.sinks.sentry.failures import Failure, failures, speaks_for_itself, stands
+from wideevents.sinks.sentry.failures import Failure, failures, speaks_for_itself
 from wideevents.sinks.sentry.mail import NAME, Mail, lose
 from wideevents.sinks.sentry.posts import Post
 from wideevents.sinks.sentry.raised import Raised, snapshot
@@ -90,7 +90,7 @@ class SentrySink:
         check_switches(allow_hosted=allow_hosted)
         setting = DSN if given == environment else NAME
         self._address = Address.of(given, setting=setting, allow_hosted=allow_hosted)
-        self._locals = _names(locals)
+        self._locals = frozenset(identifiers("locals", locals, 'names of variables, such as ("order_id",)'))
         self._clock = clock or Clock()
         self._buckets = Buckets(_reports("rate", rate, 0), _reports("burst", burst, 1), self._clock.monotonic())
         self.join(Application(), Redaction())
@@ -145,8 +145,8 @@ class SentrySink:
     def _given(self, entry: Entry, failure: Failure) -> str:
         """Return the id of the report that tells of a failure, which may be an earlier one; "" where it is withheld."""
         error, now, trace_id = failure.error, self._clock.now(), entry.record.get("trace.id")
-        standing = stands(entry.errors)
-        if standing is not None and standing.error is error and "error.fingerprint" in entry.record:
+        noted = standing(entry.errors)
+        if noted is not None and noted.error is error and "error.fingerprint" in entry.record:
             kind = str(entry.record["error.fingerprint"])
         else:
             kind = fingerprint(error, self._application)
@@ -191,13 +191,6 @@ class SentrySink:
 def _kind(entry: Entry) -> str:
     """Return what makes one issue of entries without an exception."""
     return str(entry.record.get("alert.fingerprint", entry.record.get("event.name", "")))
-
-
-def _names(names: object) -> frozenset[str]:
-    several = isinstance(names, tuple | list | set | frozenset)
-    if not several or not all(isinstance(name, str) and name.isidentifier() for name in names):  # type: ignore[attr-defined]
-        raise ConfigurationError.of("locals", names, 'a tuple of names of variables, such as ("order_id",)')
-    return frozenset(names)  # type: ignore[call-overload, no-any-return]
 
 
 def _reports(setting: str, number: float, least: float) -> float:
