@@ -21,6 +21,7 @@ from wideevents.recorder import Clock, Recorder, Transaction, note_raised
 from wideevents.redaction import Redaction
 from wideevents.sinks.memory import MemorySink
 from wideevents.stages.encode import Encode, Limits
+from wideevents.tracecontext import TraceParent
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -60,7 +61,7 @@ class TestOpen:
 
     def test_continues_a_trace(self, recorder: Recorder, written: Written) -> None:
         """What began elsewhere goes on under its own id (W3C Trace Context)."""
-        recorder.finish(recorder.open("work", "task", trace_id=TRACE, parent_id=SPAN))
+        recorder.finish(recorder.open("work", "task", TraceParent(TRACE, SPAN)))
         line = written.one()
         assert (line["trace.id"], line["parent.id"]) == (TRACE, SPAN)
 

@@ -128,21 +128,38 @@ class TestParse:
 
 
 class TestRender:
-    @pytest.mark.parametrize(("sampled", "flags"), [(True, "01"), (False, "00")])
-    def test_writes_version_00(self, *, sampled: bool, flags: str) -> None:
-        """A callee reads the ids and the one flag that we know."""
-        assert f"00-{TRACE}-{SPAN}-{flags}" == render(TRACE, SPAN, sampled=sampled)
+    @pytest.mark.parametrize(("flags", "written"), [(0, "00"), (1, "01"), (3, "03"), (0xFF, "03")])
+    def test_writes_version_00(self, flags: int, written: str) -> None:
+        """A callee reads the ids, and the flags that level 2 knows."""
+        assert {"traceparent": f"00-{TRACE}-{SPAN}-{written}"} == render(TraceParent(TRACE, SPAN, flags))
 
     def test_is_sampled_unless_told_otherwise(self) -> None:
         """Whoever continues a trace of ours keeps it."""
-        assert render(TRACE, SPAN) == GOOD
+        assert render(TraceParent(TRACE, SPAN))["traceparent"] == GOOD
+
+    def test_hands_the_state_on_as_it_came(self) -> None:
+        """What other vendors wrote into a tracestate is theirs."""
+        parent = parse(GOOD, "vendor=1,other=2")
+
+        assert parent is not None
+        assert render(parent) == {"traceparent": GOOD, "tracestate": "vendor=1,other=2"}
+
+    @pytest.mark.parametrize("state", ["", "caf\xe9", "a=1\n", "x" * 513, None])
+    def test_leaves_out_a_state_that_is_none(self, state: str | None) -> None:
+        """What is no printable ASCII, or too long, would break the header of a call out."""
+        parent = parse(GOOD, state)
+
+        assert parent is not None
+        assert "tracestate" not in render(parent)
 
     def test_parse_reads_it_back(self) -> None:
         """What goes out comes back as it was."""
         ids = Ids()
         trace_id, span_id = ids.trace_id(), ids.span_id()
 
-        assert TraceParent(trace_id, span_id, 1) == parse(render(trace_id, span_id))
+        parent = TraceParent(trace_id, span_id, 1)
+
+        assert parent == parse(render(parent)["traceparent"])
 
 
 class Counting:

@@ -13,6 +13,7 @@ from wideevents import health
 from wideevents.events import SMALL, Event
 from wideevents.health import Fault
 from wideevents.levels import Level
+from wideevents.tracecontext import render
 from wideevents.values import guarded, name_of, text
 from wideevents.wrapping import wrap
 
@@ -21,6 +22,9 @@ R = TypeVar("R")
 
 ENDLESS = 50_000
 """Fields of one mapping that are read; one that never ends must not be waited for."""
+
+REQUEST_ID = "x-request-id"
+"""The header that the id of a request travels in, from service to service."""
 
 variable: ContextVar[Event | None] = ContextVar("wideevents.event", default=None)
 """The event in progress. It is set afresh for every transaction, and what it holds is mutated, never re-bound."""
@@ -145,6 +149,21 @@ class timer:  # noqa: N801 - a verb of the face, which reads as one
 
     def resume(self) -> None:
         """Go on."""
+
+
+def outgoing() -> dict[str, str]:
+    """
+    Return the headers that a call out carries: `traceparent`, `tracestate`, `x-request-id`; none outside any event.
+
+    The event in progress is the parent of what the callee does (W3C Trace Context).
+    """
+    event = current()
+    if event is None:
+        return {}
+    headers = render(event.span)
+    if event.request_id is not None:
+        headers[REQUEST_ID] = event.request_id
+    return headers
 
 
 class Activation:

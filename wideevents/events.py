@@ -12,6 +12,8 @@ from wideevents.entries import Entry, Noted
 from wideevents.health import Fault
 from wideevents.levels import Level
 from wideevents.redaction import MARKER
+from wideevents.tallies import Tally
+from wideevents.tracecontext import TraceParent
 from wideevents.values import plain
 
 if TYPE_CHECKING:
@@ -42,13 +44,14 @@ class Event(Entry):
     `fields` takes what is added while the work runs, and is None once the event is sealed: from then on it is an
     `Entry` for the stages and sinks. A name goes to `suspects` before its value goes into `fields`, so that no racing
     write passes by the redaction. `flight` holds the log lines that are told only if it ends badly. `handler` is the
-    function that serves it, where that is known: whose code it is says whose event it is.
+    function that serves it, where that is known: whose code it is says whose event it is. `parent` is what caused it,
+    and `request_id` is that of the request it belongs to: both go on with every call that it makes.
     """
 
     __slots__ = (
         "__weakref__",
         "_lock",
-        "_spent",
+        "_tallies",
         "clean",
         "ended",
         "fields",
@@ -58,14 +61,18 @@ class Event(Entry):
         "keep",
         "keys",
         "outcome",
+        "parent",
         "plain",
         "recorder",
+        "request_id",
         "slow_ms",
         "started",
         "trace_id",
     )
 
-    def __init__(self, keys: Keys, recorder: Any, fields: dict[str, Any], started: int) -> None:
+    def __init__(
+        self, keys: Keys, recorder: Any, fields: dict[str, Any], started: int, parent: TraceParent | None = None
+    ) -> None:
         self.keys = keys
         self.plain = keys.plain
         self.clean = keys.clean
@@ -81,7 +88,9 @@ class Event(Entry):
         self.flight: deque[str] | None = None
         self.started = started
         self.ended = 0
-        self._spent: dict[str, int] | None = None
+        self.parent = parent
+        self.request_id: str | None = None
+        self._tallies: dict[str, Tally] | None = None
         self.errors = ()
         self.hidden = ()
         self.handler: object = None
@@ -140,17 +149,35 @@ class Event(Entry):
                 return
         _report_late(name)
 
-    def spend(self, name: str, nanoseconds: int) -> None:
-        """Add a stretch of time: `<name>.duration_ms` adds up, `<name>.count` counts."""
+    @property
+    def span(self) -> TraceParent:
+        """What a callee is told of its caller: this event, whose flags and state are those that came in."""
+        parent = self.parent
+        if parent is None:
+            return TraceParent(self.trace_id, self.id)
+        return TraceParent(self.trace_id, self.id, parent.flags, parent.state)
+
+    def spend(self, name: str, nanoseconds: int, subject: str | None = None, *, failed: bool = False) -> None:
+        """
+        Add a stretch of time: `<name>.duration_ms` adds up, `<name>.count` counts, and `<name>.failures` what *failed*.
+
+        Where it was a call, *subject* says what was asked, without its parameters: `<name>.slowest` is the one that
+        took longest, and `<name>.most_repeated` the one that was asked most often, `<name>.repeated` times.
+        """
         total, count = self._plain_name(f"{name}.duration_ms"), self._plain_name(f"{name}.count")
         with self._lock:
             if self.fields is not None:
-                if self._spent is None:
-                    self._spent = {}
-                # Whole nanoseconds are summed: a sum of rounded milliseconds drifts, and prints as 0.30000000000000004.
-                self._spent[name] = spent = self._spent.get(name, 0) + nanoseconds
-                self.fields[total] = spent // 1000 / 1000
+                if self._tallies is None:
+                    self._tallies = {}
+                tally = self._tallies.get(name)
+                if tally is None:
+                    tally = self._tallies[name] = Tally()
+                told = tally.add(nanoseconds, subject, failed=failed)
+                self.fields[total] = tally.spent // 1000 / 1000
                 self.fields[count] = _sum(self.fields.get(count, 0), 1)
+                for key, value in told.items():
+                    self.suspects.add(f"{name}.{key}")
+                    self.fields[f"{name}.{key}"] = value
                 return
         _report_late(total)
 

@@ -71,6 +71,23 @@ FIELDS: tuple[Field, ...] = (
         log.last_error      the message of the last error that was logged
         flask.endpoint      the endpoint that answered
         flask.blueprint     its blueprint
+        django.view         the view that answered, by its name in the URLconf or its path
+        django.namespace    the namespaces of its URLconf
+        link.trace.id       the trace of the event that this one was started by, and is no part of
+        link.event.id       that event
+        batch.name          the batch that this step belongs to
+        batch.id            which run of it
+        task.name           the task, as the queue knows it
+        task.id             which run of it was asked for
+        task.queue          the queue it waited in
+        task.outcome        success, failure, retry, ignored, rejected, revoked or lost
+        process.exit.signal the signal that ended the work
+        websocket.closed_by client or server
+        websocket.reason    what was said when it was closed
+        db.slowest          the statement that took longest, without its parameters
+        db.most_repeated    the statement that ran most often
+        http.client.slowest         the call out that took longest
+        http.client.most_repeated   the call out that was made most often
         """,
     ),
     *_fields(
@@ -114,6 +131,9 @@ FIELDS: tuple[Field, ...] = (
         ttfb_ms       start to first byte
         uptime_s      age of the process
         cpu_ms        processor time of the thread
+        task.waited_ms          from when the task was due to its start
+        db.slowest_ms           how long the slowest statement took
+        http.client.slowest_ms  how long the slowest call out took
         """,
         float,
     ),
@@ -133,6 +153,18 @@ FIELDS: tuple[Field, ...] = (
         events.lost_in.sentry    on the way to Sentry
         events.lost_in.other     in a sink of your own
         events.withheld          reports that were too many to be sent, since the last line
+        batch.index              the number of the step, from 0
+        batch.total              how many steps are to come, where that is known
+        task.attempt             1, and more after retries
+        websocket.received.count    messages from the client
+        websocket.received.size     bytes of them
+        websocket.sent.count        messages to the client
+        websocket.sent.size         bytes of them
+        websocket.close_code        RFC 6455, 7.4
+        db.repeated                 how often the most repeated statement ran: N+1
+        db.failures                 statements that raised
+        http.client.repeated        how often the most repeated call out was made
+        http.client.failures        calls out that raised, or were answered with 5xx
         """,
         int,
     ),
@@ -148,6 +180,7 @@ FIELDS: tuple[Field, ...] = (
         Status.DEVELOPMENT,
         """
         process.pid               the process
+        process.exit.code         what it ended with
         http.request.body.size    bytes, as the client declared them
         http.response.body.size   bytes handed to the server
         """,
@@ -178,6 +211,8 @@ FIELDS: tuple[Field, ...] = (
     *_fields(Status.OWN, "alert.runbook   where to read what to do", shared=True),
     *_fields(Status.OWN, "db.count         calls of the database", int, shared=True),
     *_fields(Status.OWN, "db.duration_ms   time spent in it", float, shared=True),
+    *_fields(Status.OWN, "http.client.count         calls out", int, shared=True),
+    *_fields(Status.OWN, "http.client.duration_ms   time spent in them", float, shared=True),
 )
 
 NAMES = frozenset(field.name for field in FIELDS)

@@ -16,7 +16,7 @@ from wideevents.frames import Application
 from wideevents.keys import Keys
 from wideevents.levels import Level
 from wideevents.pipeline import Pipeline
-from wideevents.tracecontext import Ids
+from wideevents.tracecontext import Ids, TraceParent
 from wideevents.values import text
 
 TEMPLATE: dict[str, Any] = {
@@ -69,23 +69,25 @@ class Recorder:
             event.renew_lock()
         self.in_progress.clear()
 
-    def open(self, name: str, kind: str, *, trace_id: str | None = None, parent_id: str | None = None) -> Event:
+    def open(self, name: str, kind: str, parent: TraceParent | None = None, *, event_id: str | None = None) -> Event:
         """
         Return a new event, in progress from now on.
 
-        *kind* is request, websocket, task, batch, script or message. *trace_id* and *parent_id* continue a trace that
-        began elsewhere (W3C Trace Context).
+        *kind* is request, websocket, task, batch, script or message. *parent* is what caused it, here or elsewhere, and
+        whose trace it continues (W3C Trace Context). *event_id* is given where somebody else has drawn it already.
         """
         started = self.clock.monotonic()
         fields = TEMPLATE.copy()
         fields["timestamp"] = datetime.fromtimestamp(self.clock.now(), UTC)
         fields["event.name"] = name if type(name) is str else text(name)
-        fields["event.id"] = event_id = self.ids.span_id()
+        fields["event.id"] = event_id = event_id or self.ids.span_id()
         fields["event.kind"] = kind
-        fields["trace.id"] = trace_id or self.ids.trace_id()
-        if parent_id is not None:
-            fields["parent.id"] = parent_id
-        event = self.in_progress[event_id] = Event(self.keys, self, fields, started)
+        if parent is None:
+            fields["trace.id"] = self.ids.trace_id()
+        else:
+            fields["trace.id"] = parent.trace_id
+            fields["parent.id"] = parent.parent_id
+        event = self.in_progress[event_id] = Event(self.keys, self, fields, started, parent)
         fields["in_flight"] = len(self.in_progress)
         return event
 
@@ -129,8 +131,9 @@ class Transaction:
 
     def __enter__(self) -> Event:
         parent = current()
-        trace_id, parent_id = (None, None) if parent is None else (parent.trace_id, parent.id)
-        self.event = self._recorder().open(self._name, self._kind, trace_id=trace_id, parent_id=parent_id)
+        self.event = self._recorder().open(self._name, self._kind, None if parent is None else parent.span)
+        if parent is not None:
+            self.event.request_id = parent.request_id
         self._activation = Activation(self.event)
         self._activation.resume()
         self.event.suspects.add("event.name")

@@ -16,9 +16,17 @@ DRAW = 256  # ids for which randomness is fetched at once
 TRACE_BYTES = 16
 SPAN_BYTES = 8
 SAMPLED = 0x01
+KNOWN_FLAGS = 0x03
+"""The bits that level 2 defines; a version 00 sets no others."""
+
+TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
+"""The names of the headers, in lower case."""
+
+STATE = re.compile(r"[\x20-\x7e]{1,512}")
+"""What is handed on of a `tracestate`: its length is what the specification wants carried at least (3.3.1.5)."""
 
 # https://www.w3.org/TR/trace-context-2/#traceparent-header; a comma joins several headers, which mean nothing together.
-TRACEPARENT = re.compile(
+HEADER = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace_id>[0-9a-f]{32})-(?P<parent_id>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
     r"(?P<rest>-[\x20-\x2b\x2d-\x7e]*)?"
 )
@@ -29,12 +37,14 @@ class TraceParent:
     """
     The span that called us: its trace (32 hex digits), its own id (16), and whether its line is kept.
 
-    *flags* is the whole byte; bit 0 is `sampled`, bit 1 says that the trace id is random (level 2).
+    *flags* is the whole byte; bit 0 is `sampled`, bit 1 says that the trace id is random (level 2). *state* is the
+    `tracestate` that came with it, which is handed on as it is.
     """
 
     trace_id: str
     parent_id: str
     flags: int = SAMPLED
+    state: str | None = None
 
     @property
     def sampled(self) -> bool:
@@ -42,24 +52,30 @@ class TraceParent:
         return bool(self.flags & SAMPLED)
 
 
-def parse(header: str | None) -> TraceParent | None:
+def parse(header: str | None, state: str | None = None) -> TraceParent | None:
     """
     Return what a `traceparent` *header* says, or None when the specification wants it ignored. Never raise.
+
+    *state* is the `tracestate` header beside it; one that is no text of printable ASCII is left out.
 
     Ignored are version ff, ids of zeros, upper case, wrong lengths, several headers in one, a version 00 in which
     anything follows the flags; a higher version may have more after a dash.
     """
-    found = TRACEPARENT.fullmatch(header.strip(" \t")) if isinstance(header, str) else None
+    found = HEADER.fullmatch(header.strip(" \t")) if isinstance(header, str) else None
     if found is None or found["version"] == "ff" or (found["version"] == "00" and found["rest"] is not None):
         return None
     if not found["trace_id"].strip("0") or not found["parent_id"].strip("0"):
         return None
-    return TraceParent(found["trace_id"], found["parent_id"], int(found["flags"], 16))
+    carried = state if isinstance(state, str) and STATE.fullmatch(state) else None
+    return TraceParent(found["trace_id"], found["parent_id"], int(found["flags"], 16), carried)
 
 
-def render(trace_id: str, span_id: str, *, sampled: bool = True) -> str:
-    """Return the `traceparent` header, of version 00, that tells a callee about span *span_id*."""
-    return f"00-{trace_id}-{span_id}-{sampled:02x}"
+def render(parent: TraceParent) -> dict[str, str]:
+    """Return the headers that tell a callee about the span that calls: `traceparent`, of version 00, `tracestate`."""
+    headers = {TRACEPARENT: f"00-{parent.trace_id}-{parent.parent_id}-{parent.flags & KNOWN_FLAGS:02x}"}
+    if parent.state:
+        headers[TRACESTATE] = parent.state
+    return headers
 
 
 class Ids:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.integrations.doors import DOORS, SETTINGS
 from tests.integrations.servers import Ask, Lines, environ, lines_caught
 from wideevents import ConfigurationError
-from wideevents.integrations._request import Door, Request
+from wideevents.integrations._door import Door
+from wideevents.integrations._request import Request
 from wideevents.integrations.wsgi import WideEvents, head
 
 App = Callable[..., Iterable[bytes]]

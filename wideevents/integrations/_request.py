@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-from wideevents import config, settings, tracecontext
+from wideevents import config, tracecontext
 from wideevents.context import current, variable
-from wideevents.errors import ConfigurationError
+from wideevents.integrations._door import Door, Head
 from wideevents.levels import Level
 from wideevents.logs.lines import Origin
 from wideevents.logs.stdlib import ORIGIN
@@ -32,73 +31,7 @@ LEAST_SECRET = 4
 
 BODILESS = frozenset({204, 304})
 
-PARAMETER = re.compile(r"<(?:(?P<converter>\w+)(?:\([^)]*\))?:)?\w+>|\{\w+(?::(?P<kind>\w+))?\}")
-"""A parameter of a route template: `<int:id>` as in werkzeug and Django, `{id:int}` as in Starlette."""
-
 _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII).fullmatch
-
-
-class Head(NamedTuple):
-    """Hold what a door reads of a request; None is what was not sent."""
-
-    method: str
-    path: str
-    query: str | None
-    scheme: str | None
-    host: str | None
-    peer: str | None
-    forwarded_for: str | None
-    user_agent: str | None
-    content_length: str | None
-    request_id: str | None
-    traceparent: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """
-    Hold the settings of one door.
-
-    - *quiet*: route templates, `/healthz` or `/static/<path:name>`, whose events are of the level debug as long as
-      they succeed faster than *slow_ms*; failures and slow ones stay what they are.
-    - *slow_ms*: milliseconds.
-    - *proxies*: how many proxies of your own stand in front; that many entries of `X-Forwarded-For` are believed.
-    - *template*: fields that every event of the door has, such as the name of the framework.
-    - *problems*: whether an exception that explains itself, and that nobody takes, is answered with what it says of
-      itself, as problem details (RFC 9457).
-
-    Raise `ConfigurationError` for a setting that cannot be used.
-    """
-
-    quiet: Collection[str] = ()
-    slow_ms: float = 1_000
-    proxies: int = 0
-    template: Mapping[str, Any] = field(default_factory=dict)
-    problems: bool = False
-    _quiet_path: re.Pattern[str] = field(init=False, repr=False)
-    _quiet_routes: dict[str, bool] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        quiet = self.quiet
-        several = isinstance(quiet, tuple | list | set | frozenset)
-        if not several or not all(isinstance(route, str) and route.startswith("/") for route in quiet):
-            raise ConfigurationError.of("quiet", quiet, 'a tuple of route templates, such as ("/healthz",)')
-        if type(self.proxies) is not int or self.proxies < 0:
-            raise ConfigurationError.of("proxies", self.proxies, "the number of proxies in front, 0 or more")
-        if type(self.slow_ms) not in {int, float} or not self.slow_ms > 0:
-            raise ConfigurationError.of("slow_ms", self.slow_ms, "a number of milliseconds above 0")
-        settings.check_switches(problems=self.problems)
-        object.__setattr__(self, "_quiet_path", re.compile("|".join(map(_pattern, quiet))))
-
-    def is_quiet(self, route: str | None, path: str) -> bool:
-        """Tell whether a request was for a quiet route: by its template, or where there is none by its whole path."""
-        if route is None:
-            return bool(self._quiet_path.fullmatch(path))
-        quiet = self._quiet_routes.get(route)
-        if quiet is None:  # parameters may have other names: /static/<path:name> is /static/<path:filename>
-            patterns = {_pattern(template) for template in self.quiet}
-            quiet = self._quiet_routes[route] = _pattern(route) in patterns
-        return quiet
 
 
 class Request:
@@ -120,22 +53,20 @@ class Request:
         "_parameters",
         "_raised",
         "_sent",
+        "_stopped",
         "event",
         "id",
         "route",
         "status",
     )
 
-    def __init__(self, door: Door, head: Head) -> None:
+    def __init__(self, door: Door, head: Head, kind: str = "request") -> None:
         recorder = config.recorder()
-        trace = tracecontext.parse(head.traceparent) if head.traceparent else None
-        if trace is None:
-            event = recorder.open(head.method, "request")
-        else:
-            event = recorder.open(head.method, "request", trace_id=trace.trace_id, parent_id=trace.parent_id)
-        self.event = event
+        parent = tracecontext.parse(head.traceparent, head.tracestate) if head.traceparent else None
+        self.event = event = recorder.open(head.method, kind, parent)
         event.slow_ms = door.slow_ms
         self.id = (head.request_id and _checked(head.request_id, event.keys.redaction)) or recorder.ids.trace_id()
+        event.request_id = self.id
         self.status = 0
         self.route: str | None = None
         self._parameters: Mapping[str, object] | None = None
@@ -144,7 +75,7 @@ class Request:
         self._sent: int | None = 0  # None where the server sends the body itself, and nobody knows its length
         self._first = 0
         self._length: int | None = None
-        self._raised = False
+        self._raised = self._stopped = False
         self._lost: BaseException | None = None
         self._describe(event.fields or {}, head, door)
         self._outside = current()  # a server's leftover has ended, and is None here; a test's own event has not
@@ -185,16 +116,31 @@ class Request:
         """Take the request id that the application itself answers with: it is the one that the client will see."""
         event = self.event
         if event.fields is not None and _checked(request_id, event.keys.redaction):
-            self.id = event.fields["http.request.id"] = request_id
+            self.id = event.request_id = event.fields["http.request.id"] = request_id
 
     def sent(self, size: int) -> None:
         """Count a part of the body, in bytes, that is handed to the server; the last one ends the request."""
         if size:
+            self.passed(size)
+            if self._length is not None and (self._sent or 0) >= self._length:
+                self.finish()
+
+    def passed(self, size: int) -> None:
+        """Count a part of the body, in bytes, whatever comes after it; none of the answer to a HEAD is sent."""
+        if size and self._head.method != "HEAD":
             if not self._first:
                 self._first = self.event.recorder.clock.monotonic()
-            self._sent = sent = (self._sent or 0) + size
-            if self._length is not None and sent >= self._length:
-                self.finish()
+            self._sent = (self._sent or 0) + size
+
+    def stopped(self) -> None:
+        """Stop the clock, as the last byte is out; what the application still does belongs to the event, too."""
+        self._stopped = True
+        self.event.ended = self.event.recorder.clock.monotonic()
+
+    def left(self) -> None:
+        """Take that the client has gone; after the last byte that means nothing."""
+        if not self._complete():
+            self._disconnected()
 
     def returned(self) -> None:
         """Leave the request's context, as its application has returned; what has no body has ended."""
@@ -233,7 +179,7 @@ class Request:
         fields = event.fields
         if fields is None:
             return
-        event.ended = event.recorder.clock.monotonic()
+        event.ended = event.ended or event.recorder.clock.monotonic()
         self._conclude(fields)
         if self.route is not None:
             self._name(fields, self.route)
@@ -318,6 +264,8 @@ class Request:
         """Tell whether the last byte is out: of what was announced, or where there is none (RFC 9110, 6.4.1)."""
         if not self.status:
             return False
+        if self._stopped:
+            return True
         if self._length is not None and (self._sent or 0) >= self._length:
             return True
         return self._head.method == "HEAD" or self.status in BODILESS
@@ -328,16 +276,6 @@ def _checked(request_id: str, redaction: Redaction) -> str | None:
     if _request_id(request_id) and redaction.text(request_id) is request_id:
         return request_id
     return None
-
-
-def _pattern(template: str) -> str:
-    """Return the regular expression of a template; a parameter is one segment, one of the kind `path` any number."""
-    parts, end = [], 0
-    for found in PARAMETER.finditer(template):
-        kind = found["converter"] or found["kind"]
-        parts += [re.escape(template[end : found.start()]), ".+" if kind == "path" else "[^/]+"]
-        end = found.end()
-    return "".join([*parts, re.escape(template[end:])])
 
 
 def _hostname(host: str) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from wideevents import config
 from wideevents.errors import ConfigurationError
 from wideevents.health import Fault, report
+from wideevents.integrations._door import Door
 from wideevents.integrations._flask import note_unhandled, noting, take_lines, take_route
-from wideevents.integrations._request import Door, Request
+from wideevents.integrations._request import Request
 from wideevents.integrations.wsgi import KEY, serve
 from wideevents.outputs import load
 

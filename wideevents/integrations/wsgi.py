@@ -10,7 +10,8 @@ from wideevents import config
 from wideevents.errors import ConfigurationError
 from wideevents.integrations import werkzeug
 from wideevents.integrations._body import follow
-from wideevents.integrations._request import REQUEST_ID, Door, Head, Request, number
+from wideevents.integrations._door import Door, Head
+from wideevents.integrations._request import REQUEST_ID, Request, number
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -118,6 +119,7 @@ def head(environ: WSGIEnvironment) -> Head:
         get("CONTENT_LENGTH"),
         get("HTTP_X_REQUEST_ID"),
         get("HTTP_TRACEPARENT"),
+        get("HTTP_TRACESTATE"),
     )
 
 
