@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import sys
 import threading
 import weakref
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import wraps
+from multiprocessing import get_context
+from multiprocessing.pool import ThreadPool
 from threading import Event as Flag
 from threading import Thread, Timer
 from typing import Any
 
+import gevent
 import pytest
+from gevent.pool import Pool
+from gevent.threadpool import ThreadPool as NativePool
 
 import wideevents
-from tests.conftest import PATIENCE, Written
+from tests.conftest import PATIENCE, Written, at_once
 from wideevents import add_field, current, health, propagation
 from wideevents.context import variable
 from wideevents.events import Event
@@ -59,6 +65,19 @@ def run(thread: Thread) -> None:
     thread.start()
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+def hubbed(work: Callable[[], object]) -> object:
+    """Run *work* with a hub of its own, in a thread: a hub belongs to one, and ends with it."""
+
+    def run_hub() -> object:
+        try:
+            return work()
+        finally:
+            gevent.get_hub().destroy()
+
+    (result,) = at_once(run_hub)
+    return result
 
 
 @pytest.fixture
@@ -418,6 +437,138 @@ class TestAsyncio:
         assert asyncio.run(work()) is None
 
 
+class TestPoolsOfProcesses:
+    def test_have_threads_of_their_own_that_keep_house(self) -> None:
+        """What they call back would be in the event that began the pool, whoever has submitted."""
+        called, seen = Flag(), []
+
+        def note(_: object) -> None:
+            seen.append(variable.get())
+            called.set()
+
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool, wideevents.event("work"):
+            pool.submit(int).add_done_callback(note)
+            assert called.wait(PATIENCE)
+        assert seen == [None]
+
+    def test_of_multiprocessing_have_some_too(self) -> None:
+        """Its workers are another matter: a pool of threads has the event that it was made in."""
+        called, seen = Flag(), []
+
+        def note(_: object) -> None:
+            seen.append(variable.get())
+            called.set()
+
+        with wideevents.event("work") as event, ThreadPool(1) as pool:
+            seen.append(pool.apply_async(current, callback=note).get(PATIENCE))
+            assert called.wait(PATIENCE)
+        assert seen == [None, event]
+
+
+class TestGreenlets:
+    def test_write_into_the_event_that_started_them(self, written: Written) -> None:
+        """As threads do: a request that splits its work is still one line."""
+
+        def work() -> None:
+            with wideevents.event("work"):
+                gevent.spawn(add_field, "t.greenlet", 1).join()
+                gevent.spawn_later(0.001, add_field, "t.later", 2).join()
+                Pool(2).map(lambda number: add_field(f"t.pool.{number}", number), range(3))
+
+        hubbed(work)
+        line = written.one()
+        assert [line[f"t.{name}"] for name in ("greenlet", "later", "pool.0", "pool.1", "pool.2")] == [1, 2, 0, 1, 2]
+
+    def test_have_no_event_that_are_started_outside_any(self) -> None:
+        """Nothing is carried where there is nothing, and no context is made for it."""
+
+        def work() -> object:
+            greenlet = gevent.spawn(current)
+            return greenlet.gr_context, greenlet.get()
+
+        assert hubbed(work) == (None, None)
+
+    def test_have_the_event_of_their_start_and_not_of_their_making(self) -> None:
+        """What counts is the work that set them going."""
+
+        def work() -> object:
+            with wideevents.event("made"):
+                greenlet = gevent.Greenlet(current)
+            with wideevents.event("started") as event:
+                greenlet.start()
+                return greenlet.get() is event
+
+        assert hubbed(work) is True
+
+    def test_keep_a_context_of_their_own(self) -> None:
+        """Who has given them one has decided what is in it."""
+
+        def work() -> object:
+            with wideevents.event("other") as other:
+                context = contextvars.copy_context()
+            with wideevents.event("work"):
+                greenlet = gevent.Greenlet(variable.get)
+                greenlet.gr_context = context
+                greenlet.start()
+                return greenlet.get() is other
+
+        assert hubbed(work) is True
+
+    def test_other_libraries_keep_their_own_context(self) -> None:
+        """Only our variable travels: what others keep in theirs is their decision."""
+        theirs: contextvars.ContextVar[str] = contextvars.ContextVar("theirs", default="default")
+
+        def work() -> object:
+            theirs.set("set")
+            with wideevents.event("work"):
+                return gevent.spawn(theirs.get).get()
+
+        assert hubbed(work) == "default"
+
+    def test_native_threads_write_into_the_event_too(self) -> None:
+        """A pool of gevent's is one like any other, cold or warm, and keeps nothing."""
+
+        def work() -> object:
+            pool = NativePool(1)
+            try:
+                with wideevents.event("first") as first:
+                    cold, spawned = pool.apply(current), pool.spawn(current).get()
+                with wideevents.event("second") as second:
+                    warm = pool.apply(current)
+                return [cold is first, spawned is first, warm is second, pool.apply(variable.get)]
+            finally:
+                pool.kill()
+
+        assert hubbed(work) == [True, True, True, None]
+
+    def test_are_followed_once(self) -> None:
+        """`configure()` and every door may ask for it."""
+        spawn = NativePool.spawn
+        propagation.install(variable)
+        assert NativePool.spawn is spawn
+
+    def test_are_left_alone_when_it_is_undone(self, uninstalled: None) -> None:
+        """Gevent begins an empty context by itself, and its pool is its own again."""
+        propagation.install(variable)
+        ours = NativePool.spawn
+        propagation.uninstall()
+
+        def work() -> object:
+            with wideevents.event("work"):
+                return gevent.spawn(current).get()
+
+        assert (hubbed(work), NativePool.spawn is ours.__wrapped__) == (None, True)  # type: ignore[attr-defined]
+
+    def test_can_be_followed_later(self, uninstalled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where gevent is imported after the first call; without it nothing is."""
+        with monkeypatch.context() as patch:
+            patch.delitem(sys.modules, "gevent")
+            propagation.install(variable)
+            bare = NativePool.spawn
+        propagation.install(variable)
+        assert NativePool.spawn.__wrapped__ is bare  # type: ignore[attr-defined]
+
+
 class TestInstall:
     def test_wraps_once(self) -> None:
         """`configure()` and every door may ask for it."""
@@ -507,3 +658,44 @@ class TestOrder:
             run(Thread(target=lambda: results.append(theirs.get())))
             results.append(pool.submit(theirs.get).result(PATIENCE))
         assert results == ["default", "default"]
+
+
+class TestCollections:
+    def test_what_is_finalised_does_not_write_into_the_work_it_interrupts(self, written: Written) -> None:
+        """A cycle that other work has left is collected in the middle of this, and is none of it."""
+        with wideevents.event("work"):
+            gc.collect()
+            left = Left()
+            left.itself = left
+            del left
+            gc.collect()
+            wideevents.add_field("own", 1)
+
+        line = written.one()
+        assert (line["own"], "left_by" in line) == (1, False)
+
+    def test_the_work_goes_on_in_its_event(self, written: Written) -> None:
+        """A collection leaves everything as it found it, whatever a finaliser does."""
+        with wideevents.event("work") as event:
+            gc.collect()
+            assert wideevents.current() is event
+        gc.collect()
+        assert wideevents.current() is None
+
+    def test_is_undone(self) -> None:
+        """Without threads nothing of ours stays in the collector."""
+        propagation.uninstall()
+        try:
+            assert "propagation" not in str([type(each).__module__ for each in gc.callbacks])
+        finally:
+            propagation.install(variable)
+        assert "propagation" in str([type(each).__module__ for each in gc.callbacks])
+
+
+class Left:
+    """An object in a cycle, which tells of its end."""
+
+    itself: object
+
+    def __del__(self) -> None:
+        wideevents.add_field("left_by", "other work")

@@ -1,32 +1,43 @@
-"""Let threads and thread pools write into the event of the work that started them."""
+"""Let threads, thread pools and greenlets write into the event of the work that started them."""
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import wraps
 from threading import Lock, Thread
 from typing import Any
 
 Run = Callable[..., Any]
 
+HOUSEKEEPERS = frozenset({"concurrent.futures.process", "multiprocessing.pool"})
+"""Modules whose own threads serve a pool of processes, whoever submits to it: what they call back is in no event."""
+
 _installing = Lock()
 _originals: dict[str, Run] = {}
+_greenlets: dict[str, Any] = {}
 
 
 def install(variable: ContextVar[Any]) -> None:
     """
     Carry the value of *variable* into threads and thread pools, from now on; a second call changes nothing.
 
-    Only this variable travels, not the whole context: what other libraries keep in theirs is their decision. Tasks,
-    `asyncio.to_thread` and `run_in_executor` need nothing more: they copy the context or submit to a pool.
+    Where gevent is imported by now, into its greenlets and its thread pools, too. Only this variable travels, not the
+    whole context: what other libraries keep in theirs is their decision. Tasks, `asyncio.to_thread` and
+    `run_in_executor` need nothing more: they copy the context or submit to a pool.
     """
     with _installing:
         if not _originals:
             _originals.update(start=Thread.start, submit=ThreadPoolExecutor.submit)
             Thread.start = _carrying_start(Thread.start, variable)  # type: ignore[method-assign]
             ThreadPoolExecutor.submit = _carrying_submit(ThreadPoolExecutor.submit, variable)  # type: ignore[method-assign]
+            gc.callbacks.append(_Collections(variable))
+        gevent = sys.modules.get("gevent")
+        if gevent is not None and not _greenlets:
+            _follow_greenlets(gevent, variable)
 
 
 def uninstall() -> None:
@@ -37,16 +48,68 @@ def uninstall() -> None:
     """
     with _installing:
         for owner, name in ((Thread, "start"), (ThreadPoolExecutor, "submit")):
-            original = _originals.pop(name, None)
-            if original is not None and getattr(getattr(owner, name), "__wrapped__", None) is original:
-                setattr(owner, name, original)
+            _restore(owner, name, _originals.pop(name, None))
+        gc.callbacks[:] = [each for each in gc.callbacks if not isinstance(each, _Collections)]
+        if _greenlets:
+            _greenlets["kind"].remove_spawn_callback(_greenlets["callback"])
+            _restore(_greenlets["pool"], "spawn", _greenlets["spawn"])
+            _greenlets.clear()
+
+
+class _Collections:
+    """
+    Take the value off while garbage is collected, and put it on again.
+
+    A collection runs in the middle of whatever work comes to it. What it finalises, such as the generator of a body
+    whose client has gone, belongs to other work, and must not write into the event of this.
+    """
+
+    __slots__ = ("_held", "_variable")
+
+    def __init__(self, variable: ContextVar[Any]) -> None:
+        self._variable = variable
+        self._held: object = None
+
+    def __call__(self, phase: str, _info: object) -> None:
+        if phase == "start":
+            self._held = self._variable.get()
+            if self._held is not None:
+                self._variable.set(None)
+        elif self._held is not None:
+            self._variable.set(self._held)
+            self._held = None
+
+
+def _restore(owner: Any, name: str, original: Run | None) -> None:
+    if original is not None and getattr(getattr(owner, name), "__wrapped__", None) is original:
+        setattr(owner, name, original)
+
+
+def _follow_greenlets(gevent: Any, variable: ContextVar[Any]) -> None:
+    """Begin every greenlet with the value of the one that starts it; gevent itself begins an empty context."""
+
+    def begin(greenlet: Any) -> None:
+        value = variable.get()
+        if value is not None and greenlet.gr_context is None:
+            greenlet.gr_context = Context()
+            greenlet.gr_context.run(variable.set, value)
+
+    pool = gevent.config.threadpool  # the class, which gevent imports when it is asked for
+    _greenlets.update(kind=gevent.Greenlet, callback=begin, pool=pool, spawn=pool.spawn)
+    gevent.Greenlet.add_spawn_callback(begin)
+    pool.spawn = _carrying_submit(pool.spawn, variable)
+
+
+def _keeps_house(thread: Thread) -> bool:
+    maker = getattr(thread, "_target", None) if type(thread) is Thread else type(thread)
+    return getattr(maker, "__module__", None) in HOUSEKEEPERS
 
 
 def _carrying_start(start: Run, variable: ContextVar[Any]) -> Run:
     @wraps(start)
     def carrying(thread: Thread) -> None:
         value = variable.get()
-        if value is None or not _originals:  # uninstalled, and still under somebody's wrapper
+        if value is None or not _originals or _keeps_house(thread):  # uninstalled, and still under somebody's wrapper
             start(thread)
             return
         own = thread.__dict__.get("run")
