@@ -10,6 +10,7 @@ import orjson
 from wideevents.values import plain, text
 
 OPTIONS = orjson.OPT_UTC_Z
+dumps = orjson.dumps
 
 RISKY = re.compile("[\x7f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """DEL, C1, line and paragraph separators, bidi controls: valid in JSON, and trouble on a terminal or in a splitter."""
@@ -25,12 +26,10 @@ def encode(record: dict[str, Any]) -> bytes:
     Values are plain by now; what cannot be encoded all the same (a lone surrogate) is written with a backslash.
     """
     try:
-        line = orjson.dumps(record, option=OPTIONS)
+        line = dumps(record, None, OPTIONS)
     except orjson.JSONEncodeError:
-        line = orjson.dumps(_repaired(record), option=OPTIONS)
-    if line.isascii() and b"\x7f" not in line:
-        return line
-    return _escaped(line)
+        line = dumps(_repaired(record), None, OPTIONS)
+    return line if line.isascii() and b"\x7f" not in line else _escaped(line)
 
 
 def _escaped(line: bytes) -> bytes:

@@ -48,12 +48,16 @@ def a_value_for(kind: type, long: str) -> Any:
     return {str: long, int: -(2**63), float: -1234567890.123, bool: False, list: [long] * 50}[kind]
 
 
+NO_REQUEST = ("batch.", "django.", "link.", "process.exit.", "task.", "websocket.")
+"""How the fields begin that other events have, or another framework: no event is all of them at once."""
+
+
 def every_default_field(long: str) -> dict[str, Any]:
-    """Return a record that has every default field but those of the process."""
+    """Return a record that has every default field of a request but those of the process."""
     return {
         field.name: a_value_for(field.type, long)
         for field in FIELDS
-        if field.name not in IN_STATIC | {"timestamp", "event.trimmed"}
+        if field.name not in IN_STATIC | {"timestamp", "event.trimmed"} and not field.name.startswith(NO_REQUEST)
     }
 
 
@@ -373,8 +377,8 @@ class TestTheLeastLine:
         line = fields(record, 2_048)
         gone = record.keys() - line.keys()
 
-        assert {field.name for field in FIELDS if field.type not in {str, list}} <= line.keys()
-        assert 0 < len(gone) < 16
+        assert {name for name, value in record.items() if type(value) not in {str, list}} <= line.keys()
+        assert 0 < len(gone) < len(record) / 2
         assert {"event.name", "event.id", "trace.id", "level", "alert.urgency", "service.name"}.isdisjoint(gone)
 
     def test_they_fit_beside_the_longest_service(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,12 @@ import os
 import platform
 import time
 import uuid
+from _thread import start_new_thread
+from threading import Event as Flag
 from threading import Thread
 
 import wideevents
-from tests.conftest import in_child
+from tests.conftest import PATIENCE, in_child
 from tests.stages import configured, line_with, sealed
 from tests.strict import parse_line
 from wideevents import health
@@ -120,6 +122,15 @@ class TestThread:
         thread.join()
 
         assert parse_line(lines[0])["thread.name"] == "worker-3"
+
+    def test_one_that_python_did_not_start_is_not(self) -> None:
+        """Python numbers greenlets and threads of C code as it sees them, which tells nobody anything."""
+        lines: list[bytes] = []
+        done = Flag()
+        start_new_thread(lambda: (lines.append(line_with({})), done.set()), ())
+
+        assert done.wait(PATIENCE)
+        assert "thread.name" not in parse_line(lines[0])
 
 
 class TestFaults:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping
+from threading import get_ident
+from time import monotonic
 
 from wideevents import resource
 from wideevents.entries import E
@@ -12,7 +13,10 @@ from wideevents.forks import renew_in_child
 from wideevents.health import take_unreported, unreported
 from wideevents.serialize import encode
 
-_imported = time.monotonic()
+_imported = monotonic()
+
+NUMBERED = "Dummy-"
+"""How Python begins the names of what it did not start itself: greenlets, and threads of C code. They say nothing."""
 
 
 class Enrich:
@@ -31,21 +35,23 @@ class Enrich:
 
     def __call__(self, event: E) -> E:
         """Add the fields of an event."""
-        event.record["uptime_s"] = int((time.monotonic() - self._started) * 10) / 10
+        event.record["uptime_s"] = int((monotonic() - self._started) * 10) / 10
         return self.identify(event)
 
     def identify(self, entry: E) -> E:
         """Add what a log line has, too: who writes it, and what no line has told yet."""
         entry.static, entry.tail = self._process
-        if threading.get_ident() != self._main:
-            entry.record["thread.name"] = threading.current_thread().name
+        if get_ident() != self._main:
+            name = threading.current_thread().name
+            if not name.startswith(NUMBERED):
+                entry.record["thread.name"] = name
         if unreported:
             entry.record.update(take_unreported())
         return entry
 
     def renew(self) -> None:
         """Say who we are anew: a forked child is another process, and has just begun."""
-        self._identify(time.monotonic())
+        self._identify(monotonic())
 
     def _identify(self, started: float) -> None:
         static = resource.identify(self._resource)
