@@ -5,7 +5,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PARTS  := .parts
 
-PROGRAMS := prometheus promtool prometheus-alertmanager amtool
+PROGRAMS := prometheus promtool prometheus-alertmanager amtool redis-server
+PACKAGES := prometheus prometheus-alertmanager redis-server
+JOBS     ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types suite parts bench clean
@@ -44,7 +46,7 @@ types: $(VENV)/.installed
 # pytest-cov would start after the plugin under test was imported: coverage runs pytest, and not the other way round.
 suite: $(VENV)/.installed
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -rs $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest -rs -n $(JOBS) $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -55,9 +57,9 @@ parts: $(PARTS)/bugsink/.installed
 		command -v apt-get >/dev/null || { echo "Install $(PROGRAMS) yourself: there is no apt-get here"; exit 1; }; \
 		root=; if [ "$$(id -u)" != 0 ]; then root=sudo; fi; \
 		if [ -n "$$root" ] && ! command -v $$root >/dev/null; then \
-			echo "Run this as root, or install sudo: apt-get install prometheus prometheus-alertmanager"; exit 1; fi; \
+			echo "Run this as root, or install sudo: apt-get install $(PACKAGES)"; exit 1; fi; \
 		$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive \
-			apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager; \
+			apt-get install -y -qq --no-install-recommends $(PACKAGES); \
 	fi
 
 # Bugsink is a tool of the tests alone, under a licence of its own: it never meets our packages.
@@ -70,6 +72,7 @@ $(PARTS)/bugsink/.installed: tests/parts/bugsink.txt
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m tests.bench.flask_request
+	$(BIN)/python -m tests.bench.doors
 	$(BIN)/python -m tests.bench.log_line
 	$(BIN)/python -m tests.bench.exception
 	$(BIN)/python -m tests.bench.sentry
