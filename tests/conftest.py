@@ -22,6 +22,7 @@ from hypothesis import settings
 
 import wideevents
 from tests.parts.bugsink import bugsink, bugsink_server  # noqa: F401 - fixtures, which are here for all
+from tests.parts.redis import redis_server  # noqa: F401
 from tests.strict import parse_line
 from wideevents import config, context, health, propagation, resource
 from wideevents.recorder import Clock, Recorder

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +20,8 @@ from celery.app.log import Logging
 import wideevents
 from tests.integrations.processes import Running, doubled, logged, running
 from tests.integrations.servers import PATIENCE, Lines, environment, parse_any
-from wideevents.integrations import celery as room
+from wideevents.integrations import _celery as room
+from wideevents.integrations import celery as door
 from wideevents.integrations._printed import Printed
 from wideevents.integrations.celery import keep_logging
 
@@ -171,7 +172,7 @@ class TestKeepLogging:
         """Beside the stream, which may be closed when a worker is detached."""
         written = Lines()
         wideevents.configure(service="contract", output=written)
-        room._set_up(logfile=str(tmp_path / "worker.log"))
+        room.set_up(logfile=str(tmp_path / "worker.log"))
         logging.getLogger("celery").error("told")
 
         in_file = [parse_any(line) for line in (tmp_path / "worker.log").read_bytes().splitlines(keepends=True)]
@@ -188,7 +189,7 @@ class TestKeepLogging:
         signals.celeryd_after_setup.send(sender="worker", instance=worker, conf=None)
         assert (worker.quiet, program.safe_say) == (False, print)
         wideevents.configure(service="contract", output=tmp_path / "lines")
-        room._set_up()
+        room.set_up()
         signals.celeryd_after_setup.send(sender="worker", instance=worker, conf=None)
         say: Any = program.safe_say
         say("worker: Warm shutdown", None)
@@ -196,10 +197,13 @@ class TestKeepLogging:
         assert worker.quiet is True
         assert parse_any((tmp_path / "lines").read_bytes())["message"] == "worker: Warm shutdown"
 
-    def test_without_celery_the_sentence_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("module", [door, room], ids=["celery", "_celery"])
+    def test_without_celery_the_sentence_says_what_to_install(
+        self, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+    ) -> None:
         """It is an extra: who imports the room without it is told its name."""
         monkeypatch.setitem(sys.modules, "celery", None)
-        spec = importlib.util.spec_from_file_location("room", room.__file__)
+        spec = importlib.util.spec_from_file_location("room", module.__file__ or "")
         assert spec is not None
         assert spec.loader is not None
         with pytest.raises(ImportError, match=r"needs Celery: pip install 'wideevents\[celery\]'"):

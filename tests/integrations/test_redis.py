@@ -21,7 +21,7 @@ import wideevents
 from tests.conftest import Written, at_once
 from tests.integrations.callees import port_closed, without_faults  # noqa: F401 - fixtures
 from tests.integrations.servers import eventually
-from tests.parts.redis import RedisServer, redis_server  # noqa: F401 - a fixture
+from tests.parts.redis import RedisServer
 from wideevents.errors import ConfigurationError
 from wideevents.integrations import redis as room
 from wideevents.integrations.redis import watch
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("recorder", "faultless")
 
 
 @pytest.fixture
-def url(redis_server: RedisServer) -> str:  # noqa: F811
+def url(redis_server: RedisServer) -> str:
     """Give a database of its own, which is empty."""
     url = redis_server.database(77)
     with redis.Redis.from_url(url) as client:

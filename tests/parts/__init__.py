@@ -27,6 +27,7 @@ PROGRAMS = {
     "amtool": ("amtool",),
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),
+    "redis-server": ("redis-server",),
 }
 """What each is called: Debian gives Alertmanager a name of its own."""
 
@@ -39,7 +40,7 @@ OPENER = build_opener(ProxyHandler({}))
 
 def need(name: str) -> Path:
     """
-    Return the program of a part: alertmanager, amtool, prometheus, promtool, or bugsink, the Python that has it.
+    Return the program of a part, one of PROGRAMS, or of bugsink, the Python that has it.
 
     Skip the test where it is not installed, or fail where WIDEEVENTS_PARTS=required.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import Part, missing, started
+from tests.parts import Part, need, started
 
 HOST = "127.0.0.1"
 READY = "Ready to accept connections"
@@ -37,7 +36,7 @@ class RedisServer:
 @contextmanager
 def serving(folder: Path) -> Iterator[RedisServer]:
     """Run a server, which logs to *folder*."""
-    program = shutil.which("redis-server") or missing("redis-server")
+    program = need("redis-server")
     port = free_port()
     command = [program, "--port", port, "--bind", HOST, "--save", "", "--appendonly", "no", "--databases", "256"]
     with started(folder, *command) as part:

@@ -14,7 +14,7 @@ from _pytest.outcomes import Failed, Skipped
 
 from tests import parts
 from tests.integrations.servers import PATIENCE, eventually
-from tests.parts import need, started
+from tests.parts import PROGRAMS, need, started
 from tests.parts.bugsink import Bugsink, Project
 
 
@@ -25,7 +25,7 @@ def nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(parts, "BUGSINK", tmp_path)
 
 
-every_part = pytest.mark.parametrize("name", ["alertmanager", "amtool", "bugsink", "prometheus", "promtool"])
+every_part = pytest.mark.parametrize("name", [*PROGRAMS, "bugsink"])
 
 
 class TestAMissingPart:

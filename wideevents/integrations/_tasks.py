@@ -1,0 +1,244 @@
+"""Follow one run of a task, from the message that asked for it to its end, whichever queue brought it."""
+
+from __future__ import annotations
+
+import logging
+import mmap
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from wideevents import config
+from wideevents.context import REQUEST_ID, Activation, current, outgoing
+from wideevents.errors import ConfigurationError
+from wideevents.integrations._door import Door
+from wideevents.integrations._request import checked
+from wideevents.levels import Level
+from wideevents.logs.lines import Origin
+from wideevents.logs.stdlib import ORIGIN
+from wideevents.tracecontext import TRACEPARENT, TRACESTATE, parse
+
+SENT_AT = "wideevents-sent-at"
+"""What a message says of the time it was sent at, in seconds since the epoch."""
+
+FOREIGN = ("task.id", "task.queue")
+"""Fields that whoever sends a message writes as they like, and that are redacted like any other text."""
+
+FAR = 1e11
+"""Seconds since the epoch that no clock shows."""
+
+SUCCESS, FAILURE, RETRY, IGNORED, REJECTED = "success", "failure", "retry", "ignored", "rejected"
+REVOKED, LOST = "revoked", "lost"
+
+ENDINGS = {REVOKED: "cancelled", LOST: "lost"}
+"""What the outcome of the event is where an error does not say it."""
+
+TOLD_BY = frozenset(
+    {
+        "_handle_stopped_job",
+        "_log_error",
+        "handle_exception",
+        "handle_work_horse_killed",
+        "monitor_work_horse",
+        "on_failure",
+        "on_timeout",
+    }
+)
+"""The functions in which Celery and RQ log what has become of a task, which its event tells, too."""
+
+SLOTS, ID = 4_096, 16
+
+
+class Message(NamedTuple):
+    """
+    Hold what a queue tells of a run.
+
+    *attempt* is 1, and more after retries; *due* is when it was to begin, in seconds since the epoch; *headers* is what
+    `departing` gave to the sender; *function* is what runs.
+    """
+
+    name: str
+    id: str
+    queue: str | None
+    attempt: int
+    due: float | None
+    headers: Mapping[str, Any]
+    function: Callable[..., Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """
+    Hold the settings of one door.
+
+    - *quiet*: names of tasks whose events are of the level debug as long as they succeed faster than *slow_ms*.
+    - *slow_ms*: milliseconds.
+    - *template*: fields that every event of the door has, such as the name of the framework.
+
+    Raise `ConfigurationError` for a setting that cannot be used.
+    """
+
+    quiet: Collection[str] = ()
+    slow_ms: float = 1_000
+    template: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        quiet = self.quiet
+        several = isinstance(quiet, tuple | list | set | frozenset)
+        if not several or not all(isinstance(name, str) and name for name in quiet):
+            raise ConfigurationError.of("quiet", quiet, 'a tuple of names of tasks, such as ("shop.tasks.tidy",)')
+        Door(slow_ms=self.slow_ms)
+
+
+class Run:
+    """
+    Follow one run. It is in progress in the context between `enter` and `leave`, and `end` sends its event on its way.
+
+    Its parent is the event that sent the message. *inside* is a run within its caller, without any message: the event
+    in progress there is its parent. *began* is when it began, in seconds since the epoch, where that was before.
+    """
+
+    __slots__ = ("_activation", "_tasks", "event", "name")
+
+    def __init__(
+        self, tasks: Tasks, message: Message, *, event_id: str | None = None, inside: bool = False, began: float = 0.0
+    ) -> None:
+        recorder, headers = config.recorder(), message.headers
+        caller = current() if inside else None
+        sender = parse(headers.get(TRACEPARENT), headers.get(TRACESTATE)) if caller is None else caller.span
+        self.event = event = recorder.open(message.name, "task", sender, event_id=event_id)
+        self.name, self._tasks, self._activation = message.name, tasks, Activation(event)
+        event.slow_ms, event.handler = tasks.slow_ms, message.function
+        event.request_id = self._request_id(headers) if caller is None else caller.request_id
+        self._describe(event.fields or {}, message)
+        if began:
+            self._date_back(event.fields or {}, began)
+
+    def enter(self) -> None:
+        """Make the event of the run the one in progress."""
+        self._activation.resume()
+
+    def leave(self) -> None:
+        """Leave the run's context."""
+        self._activation.suspend()
+
+    def failed(self, error: BaseException, *, expected: bool = False) -> None:
+        """Note what the task raised; what is *expected* of it is worth knowing, and nobody's time."""
+        self.event.fail(error, expected=expected)
+
+    def ended(self) -> None:
+        """Stop the clock; what the queue does afterwards is no time of the task's."""
+        self.event.ended = self.event.ended or self.event.recorder.clock.monotonic()
+
+    def end(self, outcome: str, error: BaseException | None = None, *, signal: str | None = None) -> None:
+        """
+        End the run, and send its event on its way. *signal* is the one that has ended its process.
+
+        What is tried again has not failed yet: the *error* is noted as one that was handled, and the level is left as
+        it is. It is the last attempt that fails.
+        """
+        event = self.event
+        if error is not None and outcome == RETRY:
+            event.fail(error, level=Level.INFO, handled=True)
+        elif error is not None:
+            self.failed(error)
+        if event.fields is not None:
+            event.fields["task.outcome"] = outcome
+            if signal is not None:
+                event.fields["process.exit.signal"] = signal
+        event.outcome = ENDINGS.get(outcome, event.outcome)
+        self.ended()
+        if self.name in self._tasks.quiet:
+            self._quieten(outcome)
+        event.recorder.finish(event)
+
+    def drop(self) -> None:
+        """Let go of the event: its line is written elsewhere."""
+        self.event.seal()
+        self.event.recorder.in_progress.pop(self.event.id, None)
+        self.event.clear()
+
+    def _describe(self, fields: dict[str, Any], message: Message) -> None:
+        fields.update(self._tasks.template)
+        fields["task.name"], fields["task.id"], fields["task.attempt"] = message.name, message.id, message.attempt
+        if message.queue:
+            fields["task.queue"] = message.queue
+        self.event.suspects.update(FOREIGN)
+        if self.event.request_id is not None:
+            fields["http.request.id"] = self.event.request_id
+        due = message.headers.get(SENT_AT) if message.due is None else message.due
+        if isinstance(due, int | float) and 0 < due < FAR:
+            waited = self.event.recorder.clock.now() - due
+            fields["task.waited_ms"] = max(0, round(waited * 1_000_000)) / 1_000
+
+    def _request_id(self, headers: Mapping[str, Any]) -> str | None:
+        sent = headers.get(REQUEST_ID)
+        return checked(sent, self.event.keys.redaction) if isinstance(sent, str) else None
+
+    def _date_back(self, fields: dict[str, Any], began: float) -> None:
+        passed = max(0.0, self.event.recorder.clock.now() - began)
+        self.event.started -= round(passed * 1_000_000_000)
+        fields["timestamp"] = datetime.fromtimestamp(began, UTC)
+
+    def _quieten(self, outcome: str) -> None:
+        event = self.event
+        fast = event.ended - event.started < event.slow_ms * 1_000_000
+        if fast and outcome == SUCCESS and event.outcome == "success" and event.level is Level.INFO:
+            event.level = Level.DEBUG
+
+
+class Marks:
+    """
+    Mark runs, by the ids of their events, in memory that a forked child shares with its parent.
+
+    The process that runs a task and the one that watches it both know how it ends: whoever marks it first writes its
+    line. A slot is taken by another id after some thousand runs, when nobody asks for the one that was there.
+    """
+
+    __slots__ = ("_memory",)
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, SLOTS * ID)
+
+    def add(self, event_id: str) -> bool:
+        """Mark a run, and tell whether nobody had done so."""
+        if event_id in self:
+            return False
+        at = _slot(event_id)
+        self._memory[at : at + ID] = event_id.encode()
+        return True
+
+    def __contains__(self, event_id: str) -> bool:
+        at = _slot(event_id)
+        return self._memory[at : at + ID] == event_id.encode()
+
+
+class Endings:
+    """Hold the runs that a main process watches over, that somebody has revoked, and whose lines are written."""
+
+    __slots__ = ("revoked", "watched", "written")
+
+    def __init__(self) -> None:
+        self.watched, self.revoked, self.written = Marks(), Marks(), Marks()
+
+
+def departing() -> dict[str, Any]:
+    """Return what a message carries: the headers of the event in progress, and when it was sent."""
+    return {**outgoing(), SENT_AT: config.recorder().clock.now()}
+
+
+def known(record: logging.LogRecord) -> bool:
+    """
+    Let every record pass; one that says what has become of a task belongs to its event, which knows of it.
+
+    A planned retry and a rejected message are logged as errors and warnings: the level is the event's to tell.
+    """
+    event = current()
+    if event is not None and record.funcName in TOLD_BY:
+        record.__dict__[ORIGIN] = tuple(Origin.of(event))
+    return True
+
+
+def _slot(event_id: str) -> int:
+    return int(event_id, 16) % SLOTS * ID
