@@ -19,6 +19,8 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 
 import wideevents
 from tests.conftest import at_once
@@ -171,6 +173,53 @@ class TestThreads:
     def test_what_is_neither_on_nor_off_is_refused(self, threads: object) -> None:
         """The text "off" is true in Python; to take it for on would be a surprise that nobody notices."""
         assert refused(threads=threads).startswith(f"threads={threads!r} cannot be used: it must be ")
+
+
+class TestOpenTelemetry:
+    def test_events_take_their_ids_from_the_current_span(self) -> None:
+        """If that is asked for; without it nobody looks."""
+        span = NonRecordingSpan(SpanContext(0xA7, 0xB7, is_remote=False))
+        with use_span(span):
+            traces = [event_with(**settings)[0]["trace.id"] for settings in ({}, {"opentelemetry": True})]
+
+        assert [trace == f"{0xA7:032x}" for trace in traces] == [False, True]
+
+    @pytest.mark.parametrize(("opentelemetry", "shown"), [(False, False), (True, False), ("mirror", True)])
+    def test_their_fields_are_shown_on_the_span_if_that_is_asked_for(self, opentelemetry: Any, shown: bool) -> None:
+        """It costs more than the ids do."""
+        with TracerProvider(shutdown_on_exit=False).get_tracer("tests").start_as_current_span("outer") as span:
+            event_with(opentelemetry=opentelemetry)
+
+        assert isinstance(span, ReadableSpan)
+        assert ("user.id" in (span.attributes or {})) is shown
+
+    def test_a_test_sees_them_too(self) -> None:
+        """What is captured is as it would have been written."""
+        wideevents.configure(opentelemetry=True, output=MemorySink(), logging=False)
+        span = NonRecordingSpan(SpanContext(0xA7, 0xB7, is_remote=False))
+        with testing.capture() as events, use_span(span), wideevents.event("job"):
+            pass
+
+        assert events.one()["trace.id"] == f"{0xA7:032x}"
+
+    @pytest.mark.parametrize("opentelemetry", [None, 1, "", "Mirror", "yes", b"mirror", ["mirror"]], ids=repr)
+    def test_what_is_no_such_setting_is_refused(self, opentelemetry: object) -> None:
+        """The sentence names the setting, the value and what is allowed."""
+        expected = f'opentelemetry={opentelemetry!r} cannot be used: it must be True, False, or "mirror".'
+
+        assert expected == refused(opentelemetry=opentelemetry)
+
+    def test_nothing_of_it_is_imported_unless_it_is_asked_for(self) -> None:
+        """Its import takes a tenth of a second."""
+        done = run("""
+            import sys, wideevents.context
+            wideevents.configure(output="json")
+            with wideevents.event("job"):
+                wideevents.context.outgoing()
+            sys.exit(any(name.startswith("opentelemetry") for name in sys.modules))
+        """)
+
+        assert done.returncode == 0, done.stderr
 
 
 class TestRedactAndLimits:

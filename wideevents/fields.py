@@ -151,6 +151,7 @@ FIELDS: tuple[Field, ...] = (
         events.lost_in.console   on the terminal
         events.lost_in.logging   in a handler of the logging module
         events.lost_in.sentry    on the way to Sentry
+        events.lost_in.otlp      on the way to an OpenTelemetry collector
         events.lost_in.other     in a sink of your own
         events.withheld          reports that were too many to be sent, since the last line
         batch.index              the number of the step, from 0

@@ -100,7 +100,7 @@ class Fault(StrEnum):
     UNTOLD = "sentences.untold"
 
 
-SINKS = ("lines", "console", "logging", "sentry", "other")
+SINKS = ("lines", "console", "logging", "sentry", "otlp", "other")
 LOST_IN = {sink: f"{Fault.LOST}_in.{sink}" for sink in SINKS}
 ON_THE_NEXT_LINE = frozenset(
     {*(str(each) for each in (Fault.LATE_WRITE, Fault.LOST, Fault.WITHHELD)), *LOST_IN.values()}

@@ -13,8 +13,10 @@ from wideevents.assembly import Counted, Forwarder
 from wideevents.errors import ConfigurationError
 from wideevents.frames import Application
 from wideevents.health import Fault, report
-from wideevents.pipeline import Sink
+from wideevents.pipeline import Sink, Stage
+from wideevents.recorder import Spans
 from wideevents.redaction import Redaction
+from wideevents.settings import MIRROR, traced
 from wideevents.sinks.lines import STDOUT, LinesSink
 
 Target: TypeAlias = "str | os.PathLike[str] | Sink"
@@ -23,6 +25,7 @@ AUTO, JSON, CONSOLE = "auto", "json", "console"
 CONSOLE_SINK = "wideevents.sinks.console:ConsoleSink"
 SENTRY_SINK = "wideevents.sinks.sentry:SentrySink"
 METRICS = "wideevents.metrics:Metrics"
+SPANS, SHOW = "wideevents.spans:Spans", "wideevents.spans:mirror"
 
 OUTPUTS = '"auto", "json", "console", a path, a sink with write(entry) and close(), or several of them'
 
@@ -107,6 +110,22 @@ def counted(service: str, owner: str) -> Counted:
     except ImportError as missing:
         raise ConfigurationError(str(missing)) from missing
     return built
+
+
+def spans(opentelemetry: object) -> tuple[Spans | None, tuple[Stage, ...]]:
+    """
+    Return what knows OpenTelemetry's spans, and the stage that shows events on them, as far as they are asked for.
+
+    Raise `ConfigurationError` for what cannot be asked for, and where its package is missing.
+    """
+    asked = traced(opentelemetry)
+    if asked is False:
+        return None, ()
+    try:
+        built: Spans = load(SPANS)()
+    except ImportError as missing:
+        raise ConfigurationError(str(missing)) from missing
+    return built, (load(SHOW),) if asked == MIRROR else ()
 
 
 def _forwarder(sentry: str | bool | Forwarder | None) -> Forwarder | None:

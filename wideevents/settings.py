@@ -11,6 +11,9 @@ from wideevents.levels import Level
 
 T = TypeVar("T")
 
+MIRROR = "mirror"
+"""What `opentelemetry` is where the fields of an event are shown on its span."""
+
 
 def instance(kind: type[T], given: T | None, name: str, called: str) -> T:
     """Return what was *given* for a setting that is a *kind*, which users know as *called*; its default for None."""
@@ -33,6 +36,13 @@ def check_switches(**switches: object) -> None:
     for name, switch in switches.items():
         if type(switch) is not bool:
             raise ConfigurationError.of(name, switch, "True or False")
+
+
+def traced(given: object) -> bool | str:
+    """Return whether OpenTelemetry's spans are looked at, or "mirror" where fields are shown on them, too."""
+    if type(given) is bool or (isinstance(given, str) and given == MIRROR):
+        return given
+    raise ConfigurationError.of("opentelemetry", given, f'True, False, or "{MIRROR}"')
 
 
 def emitted(given: Level | str | int | None) -> Level:

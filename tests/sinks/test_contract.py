@@ -16,10 +16,13 @@ import pytest
 
 from tests.conftest import at_once, in_child
 from tests.sinks import event_of, padded
+from tests.sinks.collector import collector
 from tests.strict import strict_loads
 from wideevents.pipeline import Sink
+from wideevents.serialize import encode
 from wideevents.sinks.lines import LinesSink
 from wideevents.sinks.memory import MemorySink
+from wideevents.sinks.otlp import OTLPSink
 
 LONGEST = 60_000
 
@@ -39,6 +42,9 @@ class Place:
     def lines(self) -> list[bytes]:
         """Return all that has arrived, line by line."""
         return self.written().splitlines(keepends=True)
+
+    def leave(self) -> None:
+        """Do what a process does that ends; most have nothing to do."""
 
 
 class InMemory(Place):
@@ -116,7 +122,25 @@ class Socket(Stream):
         self.start(stack, writer.fileno(), lambda: reader.recv(65_536), writer.close)
 
 
-@pytest.fixture(params=[InMemory, OnDisk, Inherited, Pipe, Socket], ids=lambda kind: kind.__name__)
+class OverOTLP(Place):
+    """A collector: what arrives there are records, whose attributes are put together to a line again."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("OTEL_BLRP_SCHEDULE_DELAY", "10")
+        self.collector = stack.enter_context(collector())
+        self.sink = OTLPSink(endpoint=self.collector.endpoint)
+        stack.callback(self.sink.close)
+
+    def written(self) -> bytes:
+        self.sink.close()
+        return b"".join(encode(each.attributes) + b"\n" for each in self.collector.received)
+
+    def leave(self) -> None:
+        self.sink.close()
+
+
+@pytest.fixture(params=[InMemory, OnDisk, Inherited, Pipe, Socket, OverOTLP], ids=lambda kind: kind.__name__)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Give every place in turn."""
     with ExitStack() as stack:
@@ -175,6 +199,7 @@ class TestEverySink:
 
         def write() -> None:
             place.sink.write(event_of(b'{"who":"child"}\n'))
+            place.leave()
 
         write_answer = in_child(write)
         place.sink.write(event_of(b'{"who":"parent"}\n'))
