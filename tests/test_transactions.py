@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,8 +15,10 @@ import pytest
 import wideevents
 from tests.conftest import FakeClock, Written
 from wideevents import add_field, context, current
+from wideevents.errors import ConfigurationError
+from wideevents.recorder import Recorder, exit_code
 from wideevents.sinks.memory import MemorySink
-from wideevents.transactions import event
+from wideevents.transactions import Kind, event
 
 pytestmark = pytest.mark.usefixtures("recorder")
 
@@ -27,6 +32,20 @@ class TestBlock:
         line = written.one()
         assert (line["event.name"], line["event.kind"], line["duration_ms"]) == ("report.page", "task", 500.0)
         assert (line["page"], line["rows"], line["event.id"]) == (3, 7, opened.id)
+
+    @pytest.mark.parametrize("kind", ["task", "script", "batch", "message"])
+    def test_is_of_the_kind_that_it_is_given(self, written: Written, kind: Kind) -> None:
+        """As a block, and as a function."""
+        with event("work", kind, page=3):
+            pass
+        event("work", kind, page=3)(lambda: None)()
+        assert [(line["event.kind"], line["page"]) for line in written.all()] == [(kind, 3)] * 2
+
+    @pytest.mark.parametrize("kind", ["request", "", "Task", None, 7, ["task"]])
+    def test_is_of_no_other_kind(self, kind: Any) -> None:
+        """A request has a door; the sentence says what there is."""
+        with pytest.raises(ConfigurationError, match=r'kind=.* must be "task", "script", "batch" or "message"'):
+            event("work", kind)
 
     def test_takes_any_field(self, written: Written) -> None:
         """Also one that is called as an argument of ours, and a secret."""
@@ -83,6 +102,73 @@ class TestBlock:
         with made:
             pass
         assert [line["service.name"] for line in sink.events] == ["late"]
+
+
+class TestExit:
+    def left_by(self, error: BaseException, written: Written, kind: Kind = "task") -> dict[str, Any]:
+        with suppress(type(error)), event("work", kind):
+            raise error
+        return written.one()
+
+    @pytest.mark.parametrize(
+        ("code", "number", "outcome"),
+        [
+            *[(None, 0, "success"), (0, 0, "success"), (False, 0, "success"), (3, 3, "failure"), (True, 1, "failure")],
+            *[("no such file", 1, "failure"), ("", 1, "failure"), (2.5, 1, "failure"), ((1, 2), 1, "failure")],
+            *[(-1, 255, "failure"), (256, 0, "success"), (259, 3, "failure")],
+        ],
+    )
+    def test_has_the_code_of_the_process(self, written: Written, code: object, number: int, outcome: str) -> None:
+        """As the interpreter and the system have it."""
+        line = self.left_by(SystemExit(code), written)
+        assert (line["process.exit.code"], line["outcome"]) == (number, outcome)
+
+    def test_has_the_code_that_the_shell_sees(self, written: Written) -> None:
+        """Ask the interpreter itself."""
+        for code in (None, 0, 3, "no such file", 2.5, -1, 256, 259, True):
+            done = subprocess.run(
+                [sys.executable, "-c", f"import sys; sys.exit({code!r})"], capture_output=True, check=False
+            )
+            assert exit_code(SystemExit(code)) == done.returncode
+
+    def test_survives_an_exit_that_cannot_be_read(self, written: Written) -> None:
+        """A subclass may do what it likes."""
+
+        class OddExit(SystemExit):
+            code = property(lambda self: 1 // 0)  # type: ignore[assignment]
+
+        assert self.left_by(OddExit(), written)["outcome"] == "success"
+
+    def test_of_a_script_is_one_for_any_error(self, written: Written) -> None:
+        """Of other work nobody knows whether it ends the process."""
+        line = self.left_by(ValueError("x"), written, "script")
+        assert (line["process.exit.code"], line["outcome"], line["error.type"]) == (1, "failure", "ValueError")
+        written.sink.lines.clear()
+        assert "process.exit.code" not in self.left_by(ValueError("x"), written)
+
+    @pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit()], ids=repr)
+    def test_of_a_script_is_unknown_where_nothing_is_wrong(self, written: Written, error: BaseException) -> None:
+        """Somebody above may go on."""
+        assert "process.exit.code" not in self.left_by(error, written, "script")
+
+    def test_has_the_signal_of_ctrl_c(self, written: Written) -> None:
+        """The interpreter dies of the same."""
+        line = self.left_by(KeyboardInterrupt(), written, "script")
+        assert (line["process.exit.signal"], line["outcome"]) == ("SIGINT", "cancelled")
+        assert "process.exit.code" not in line
+
+    def test_says_nothing_where_it_ends_well(self, written: Written) -> None:
+        """Nobody asked for an exit."""
+        with event("work", "script"):
+            pass
+        assert not [name for name in written.one() if name.startswith("process.exit")]
+
+    def test_comes_too_late_for_an_event_that_has_ended(self, recorder: Recorder, written: Written) -> None:
+        """Nothing is raised for it."""
+        with suppress(SystemExit), event("work") as opened:
+            recorder.finish(opened)
+            raise SystemExit(3)
+        assert "process.exit.code" not in written.one()
 
 
 class TestFunction:
@@ -234,6 +320,19 @@ class TestGeneratorFunction:
         inner, outer = written.all()
         assert (inner["inner.first"], inner["inner.second"], "outer.item" in inner) == (1, 2, False)
         assert (outer["outer.item"], "inner.first" in outer) == (1, False)
+
+    def test_goes_on_in_the_event_that_it_was_in(self, written: Written) -> None:
+        """A block inside it may be left for a while, too."""
+
+        @event("outer")
+        def count() -> Iterator[object]:
+            with event("inner"):
+                yield current()
+                add_field("after", 1)
+
+        assert [(item is None, current()) for item in count()] == [(False, None)]
+        inner, outer = written.all()
+        assert (inner.get("after"), outer.get("after")) == (1, None)
 
     def test_succeeds_when_its_consumer_leaves(self, written: Written) -> None:
         """To take only the first rows is no failure; the event ends with the generator."""

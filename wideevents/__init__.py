@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wideevents._version import __version__
+from wideevents.batches import batch
 from wideevents.config import configure
 from wideevents.context import add_error, add_field, add_fields, append, carry, current, increment, timer
 from wideevents.entries import Entry
@@ -27,6 +28,7 @@ __all__ = [
     "add_field",
     "add_fields",
     "append",
+    "batch",
     "carry",
     "configure",
     "current",

@@ -79,6 +79,7 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     alerts: Alerts | None = None,
     sentry: str | bool | Forwarder | None = None,
     metrics: bool = False,
+    opentelemetry: bool | str = False,
 ) -> None:
     """
     Set up the process: once, at its start, before the first request. Without it the defaults serve.
@@ -105,6 +106,7 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     - *sentry*: the DSN of a Sentry that you run yourselves, or a `wideevents.sinks.sentry.SentrySink`; False is none.
       Else `SENTRY_DSN`.
     - *metrics*: whether events are counted for Prometheus, which `wideevents.metrics` offers to be scraped.
+    - *opentelemetry*: whether events take their ids from the current span; "mirror" shows their fields on it, too.
 
     Raise `ConfigurationError` for a setting that cannot be used.
     """
@@ -120,12 +122,11 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     targets, keys, forwarder = outputs.targets(output), Keys(redact), outputs.forwarder(sentry, application, redact)
     counted = outputs.counted(described["service.name"], alert.default) if metrics else None
     assembly = Assembly.of(loggers, alert, counted, Enrich(described), own, forwarder, keys, limits)
+    spans, shown = outputs.spans(opentelemetry)
     sinks = _process.diverted or outputs.opened(targets, limits.max_bytes, forwarder)
     _follow_threads(threads)
-    use(
-        Recorder(Pipeline(assembly.of_events(), sinks), keys, application=application),
-        Logs(Pipeline(assembly.of_lines(), sinks), keys, loggers, application),
-    )
+    made = Recorder(Pipeline((*assembly.of_events(), *shown), sinks), keys, application=application, spans=spans)
+    use(made, Logs(Pipeline(assembly.of_lines(), sinks), keys, loggers, application))
     _process.keep(alerts, described["service.name"], assembly)
     _take_over(Takeover(Handler(logs=logs), loggers) if logging else None)
 

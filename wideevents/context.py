@@ -31,6 +31,9 @@ variable: ContextVar[Event | None] = ContextVar("wideevents.event", default=None
 
 _get = variable.get
 
+LEAST = -SMALL
+"""The hot path negates nothing."""
+
 
 def current() -> Event | None:
     """Return the event in progress, or None: outside any, and once it has ended."""
@@ -59,8 +62,8 @@ def add_field(key: str, value: Any, /) -> None:
             if event.fields is fields:
                 return
         elif (
-            kind is bool
-            or (kind is int and -SMALL < value < SMALL)
+            (kind is int and LEAST < value < SMALL)
+            or kind is bool
             or (kind is float and value - value == 0)  # false for NaN and for infinity
         ):
             fields[key] = value
@@ -155,12 +158,13 @@ def outgoing() -> dict[str, str]:
     """
     Return the headers that a call out carries: `traceparent`, `tracestate`, `x-request-id`; none outside any event.
 
-    The event in progress is the parent of what the callee does (W3C Trace Context).
+    The event in progress is the parent of what the callee does (W3C Trace Context), or the span that has begun in it.
     """
     event = current()
     if event is None:
         return {}
-    headers = render(event.span)
+    spans = event.recorder.spans
+    headers = render(event.span if spans is None else spans.caller(event))
     if event.request_id is not None:
         headers[REQUEST_ID] = event.request_id
     return headers

@@ -45,13 +45,15 @@ class Event(Entry):
     `Entry` for the stages and sinks. A name goes to `suspects` before its value goes into `fields`, so that no racing
     write passes by the redaction. `flight` holds the log lines that are told only if it ends badly. `handler` is the
     function that serves it, where that is known: whose code it is says whose event it is. `parent` is what caused it,
-    and `request_id` is that of the request it belongs to: both go on with every call that it makes.
+    and `request_id` is that of the request it belongs to: both go on with every call that it makes. `batches` hold what
+    is known of their steps, by their names.
     """
 
     __slots__ = (
         "__weakref__",
         "_lock",
         "_tallies",
+        "batches",
         "clean",
         "ended",
         "fields",
@@ -91,6 +93,7 @@ class Event(Entry):
         self.parent = parent
         self.request_id: str | None = None
         self._tallies: dict[str, Tally] | None = None
+        self.batches: dict[str, Any] | None = None
         self.errors = ()
         self.hidden = ()
         self.handler: object = None
@@ -176,7 +179,8 @@ class Event(Entry):
                 self.fields[total] = tally.spent // 1000 / 1000
                 self.fields[count] = _sum(self.fields.get(count, 0), 1)
                 for key, value in told.items():
-                    self.suspects.add(f"{name}.{key}")
+                    if type(value) is str:
+                        self.suspects.add(f"{name}.{key}")
                     self.fields[f"{name}.{key}"] = value
                 return
         _report_late(total)

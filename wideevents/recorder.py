@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
-from wideevents.context import Activation, add_fields, current
+from wideevents import exceptions
+from wideevents.context import Activation, add_fields, current, variable
 from wideevents.events import Event
 from wideevents.forks import renew_in_child
 from wideevents.frames import Application
+from wideevents.interruptions import Watch, watch
 from wideevents.keys import Keys
 from wideevents.levels import Level
 from wideevents.pipeline import Pipeline
@@ -33,6 +36,10 @@ TEMPLATE: dict[str, Any] = {
 """Copied for every event: a dict that has its keys is cheaper to fill than one that grows, and most values stay."""
 
 
+EXIT_BITS = 0xFFFFFFFF if sys.platform == "win32" else 0xFF
+"""What is kept of the number that a process ends with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """
@@ -45,12 +52,25 @@ class Clock:
     monotonic: Callable[[], int] = time.perf_counter_ns
 
 
+class Spans(Protocol):
+    """Know the spans that somebody else makes in this process."""
+
+    def place(
+        self, kind: str, parent: TraceParent | None, event_id: str | None
+    ) -> tuple[TraceParent | None, str | None]:
+        """Return what causes a new event, and its id where it has one already; outside any span as they were given."""
+
+    def caller(self, event: Event) -> TraceParent:
+        """Return what a callee is told of its caller."""
+
+
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Recorder:
     """
     Open and finish events.
 
     *in_progress* maps the id of every open event to it: their number is a field, and tests look for leaks in it.
+    *spans* is asked for every event, where somebody else traces this process, too.
     """
 
     pipeline: Pipeline[Event]
@@ -59,6 +79,7 @@ class Recorder:
     ids: Ids = field(default_factory=Ids)
     application: Application = field(default_factory=Application)
     in_progress: dict[str, Event] = field(default_factory=dict)
+    spans: Spans | None = None
 
     def __post_init__(self) -> None:
         renew_in_child(self)
@@ -68,6 +89,7 @@ class Recorder:
         for event in self.in_progress.values():
             event.renew_lock()
         self.in_progress.clear()
+        variable.set(None)
 
     def open(self, name: str, kind: str, parent: TraceParent | None = None, *, event_id: str | None = None) -> Event:
         """
@@ -77,6 +99,8 @@ class Recorder:
         whose trace it continues (W3C Trace Context). *event_id* is given where somebody else has drawn it already.
         """
         started = self.clock.monotonic()
+        if self.spans is not None:
+            parent, event_id = self.spans.place(kind, parent, event_id)
         fields = TEMPLATE.copy()
         fields["timestamp"] = datetime.fromtimestamp(self.clock.now(), UTC)
         fields["event.name"] = name if type(name) is str else text(name)
@@ -86,7 +110,8 @@ class Recorder:
             fields["trace.id"] = self.ids.trace_id()
         else:
             fields["trace.id"] = parent.trace_id
-            fields["parent.id"] = parent.parent_id
+            if parent.parent_id:
+                fields["parent.id"] = parent.parent_id
         event = self.in_progress[event_id] = Event(self.keys, self, fields, started, parent)
         fields["in_flight"] = len(self.in_progress)
         return event
@@ -99,6 +124,8 @@ class Recorder:
         time.
         """
         ended = event.ended or self.clock.monotonic()
+        if event.batches is not None:
+            _conclude(event)
         if not event.seal():
             return
         record = event.record
@@ -118,10 +145,11 @@ class Transaction:
     """
     Run a block of work as an event of its own, inside the one in progress if there is one.
 
-    It takes a callable for the recorder, so that a decorator at import time finds what is configured later.
+    It takes a callable for the recorder, so that a decorator at import time finds what is configured later. One that is
+    inside no other is told also where a signal ends the process.
     """
 
-    __slots__ = ("_activation", "_fields", "_kind", "_name", "_recorder", "event")
+    __slots__ = ("_activation", "_fields", "_inside", "_kind", "_name", "_recorder", "_watch", "event")
 
     def __init__(self, recorder: Callable[[], Recorder], name: str, kind: str, fields: Mapping[str, object]) -> None:
         self._recorder = recorder
@@ -130,31 +158,62 @@ class Transaction:
         self._fields = fields
 
     def __enter__(self) -> Event:
-        parent = current()
-        self.event = self._recorder().open(self._name, self._kind, None if parent is None else parent.span)
-        if parent is not None:
-            self.event.request_id = parent.request_id
-        self._activation = Activation(self.event)
+        event = self.begin()
+        self._activation = Activation(event)
         self._activation.resume()
-        self.event.suspects.add("event.name")
         add_fields(self._fields)
-        return self.event
+        return event
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            note_raised(self.event, error)
+            self._note(error)
         self._activation.suspend()
+        self.end()
+
+    def begin(self) -> Event:
+        """Open the event, which is not the one in progress yet."""
+        parent = current()
+        self.event = event = self._recorder().open(self._name, self._kind, None if parent is None else parent.span)
+        event.suspects.add("event.name")
+        self._watch: Watch | None = None
+        if parent is None:
+            self._watch = watch(event, self._recorder)
+        else:
+            event.request_id = parent.request_id
+        return event
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Finish the event, which *error* ended, if that is not noted yet."""
+        if error is not None:
+            self._note(error)
         self.event.recorder.finish(self.event)
+        if self._watch is not None:
+            self._watch.end(self.event)
+
+    def _note(self, error: BaseException) -> None:
+        """Note what the work raised, and what the process ends with where that says it."""
+        note_raised(self.event, error)
+        fields = self.event.fields
+        if fields is None:
+            return
+        if isinstance(error, SystemExit):
+            fields["process.exit.code"] = exit_code(error)
+        elif isinstance(error, KeyboardInterrupt):
+            fields["process.exit.signal"] = "SIGINT"
+        elif self._kind == "script" and isinstance(error, Exception):
+            fields["process.exit.code"] = 1
 
     def suspend(self) -> None:
         """Let a generator's consumer run outside the event."""
+        self._inside = variable.get()
         self._activation.suspend()
 
     def resume(self) -> None:
-        """Go on inside it."""
+        """Go on inside it, or in the event inside it that the generator was in."""
         self._activation.resume()
+        variable.set(self._inside)
 
 
 def note_raised(event: Event, error: BaseException) -> None:
@@ -163,7 +222,7 @@ def note_raised(event: Event, error: BaseException) -> None:
 
     A generator that its consumer has left succeeded; `sys.exit(0)` too; what was cancelled or interrupted is cancelled.
     """
-    if isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and _succeeded(error.code)):
+    if isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and exit_code(error) == 0):
         return
     if isinstance(error, (Exception, SystemExit)):
         event.fail(error)
@@ -171,6 +230,20 @@ def note_raised(event: Event, error: BaseException) -> None:
         event.outcome = "cancelled"
 
 
-def _succeeded(code: object) -> bool:
-    """Read an exit code as the interpreter does; what is no number is a message, and a failure."""
-    return code is None or (isinstance(code, int) and code == 0)
+def exit_code(error: SystemExit) -> int:
+    """
+    Return what the process ends with, as the interpreter and the operating system have it.
+
+    None is 0, and what is no number is a message, and 1. POSIX keeps the lowest eight bits of a number.
+    """
+    code = exceptions.attribute(error, "code")
+    if code is None:
+        return 0
+    return int(code) & EXIT_BITS if isinstance(code, int) else 1
+
+
+def _conclude(event: Event) -> None:
+    """Let the batches of *event* say in it what they came to, before it is sealed."""
+    batches, event.batches = event.batches, None
+    for steps in tuple((batches or {}).values()):
+        steps.conclude(event)

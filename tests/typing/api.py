@@ -126,6 +126,30 @@ def run_blocks() -> None:
         assert_type(event, Event)
     with wideevents.timer("db") as nothing:
         assert_type(nothing, None)
+    with wideevents.event("nightly", "script", page=3) as script:
+        assert_type(script, Event)
+    with wideevents.event("mail", "message"), wideevents.event("work", "batch"), wideevents.event("work", "task"):
+        pass
+    wideevents.event("work", "request")  # type: ignore[arg-type]
+
+
+def run_batches(pages: list[str], rows: AsyncGenerator[bytes, None]) -> None:
+    for page in wideevents.batch("report", pages):
+        assert_type(page, str)
+    with wideevents.batch("report", iter([1]), total=1) as numbers:
+        for number in numbers:
+            assert_type(number, int)
+
+    async def main() -> None:
+        async for row in wideevents.batch("report", rows):
+            assert_type(row, bytes)
+        async for page in wideevents.batch("report", pages):
+            assert_type(page, str)
+
+    print(main)
+    wideevents.batch("report", 7)  # type: ignore[arg-type]
+    wideevents.batch("report", pages, total="7")  # type: ignore[arg-type]
+    wideevents.batch("report", pages, 7)  # type: ignore[call-arg]
 
 
 @wideevents.event("job", queue="default")
