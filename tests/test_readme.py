@@ -65,14 +65,16 @@ class TestBlocks:
         same = written.keys() - DIFFERENT_EVERY_TIME
         assert {name: shown[name] for name in same} == {name: written[name] for name in same}
 
-    def test_the_nightly_job_is_two_events_of_one_trace(self, told: dict[str, Any]) -> None:
-        """The inner event names the outer one, and what was added by the way is in the right line."""
-        page, nightly = told["events"]
+    def test_the_nightly_job_is_one_trace_and_its_steps_are_their_own(self, told: dict[str, Any]) -> None:
+        """The inner event names the outer one, steps are linked to it, and each field is in the right line."""
+        totals, *pages, nightly = told["events"]
 
-        assert (page["parent.id"], page["trace.id"]) == (nightly["event.id"], nightly["trace.id"])
-        assert page["rows"] == 500
-        assert (nightly["report"], nightly["cart.items"], nightly["cache.miss"]) == ("stock", 3, 1)
+        assert (totals["parent.id"], totals["trace.id"]) == (nightly["event.id"], nightly["trace.id"])
+        assert totals["rows"] == 500
+        assert [(page["page"], page["link.event.id"]) for page in pages] == [(n, nightly["event.id"]) for n in range(3)]
+        assert (nightly["area"], nightly["cart.items"], nightly["cache.miss"]) == ("stock", 3, 1)
         assert (nightly["level"], nightly["error.type"]) == ("warning", "IndexError")
+        assert (nightly["event.kind"], nightly["report.page.count"]) == ("script", 3)
 
     def test_the_test_of_the_readme_passes(self, told: dict[str, Any]) -> None:
         """The fixture is used as it is shown."""

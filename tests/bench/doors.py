@@ -1,0 +1,230 @@
+"""
+Measure what an event adds to a request behind every door, and compare the doors with the one for WSGI.
+
+Run `make bench`. Each application answers the same request and adds the same eight fields, with the door and without.
+Everything runs in one process: rounds of each contender in turn, processor time of the process, the median of the
+rounds. Absolute figures are the machine's; the ratios are what can be compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from fastapi import FastAPI
+from litestar import Litestar, get
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+import wideevents
+from tests.bench.flask_request import ENVIRON, FIELDS, hello
+from wideevents.integrations import asgi, flask, wsgi
+
+ROUNDS = 15
+REQUESTS = 500
+
+SCOPE: dict[str, Any] = {
+    "type": "http",
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+    "http_version": "1.1",
+    "method": "GET",
+    "scheme": "http",
+    "path": "/hello/world",
+    "raw_path": b"/hello/world",
+    "root_path": "",
+    "query_string": b"page=2&sort=price",
+    "headers": [
+        (b"host", b"shop.example.com"),
+        (b"user-agent", ENVIRON["HTTP_USER_AGENT"].encode()),
+        (b"accept", b"*/*"),
+    ],
+    "client": ("127.0.0.1", 50_000),
+    "server": ("127.0.0.1", 8_000),
+}
+
+Add = Callable[[str, Any], None]
+Serve = Callable[[int], None]
+
+
+def ignore(key: str, value: object) -> None:
+    """Add nothing: what the bare application does."""
+
+
+def add_all(add: Add) -> None:
+    for key, value in FIELDS.items():
+        add(key, value)
+
+
+def serve_wsgi(app: Any, number: int) -> None:
+    """Call *app* as a WSGI server does, *number* times."""
+    for _ in range(number):
+        body = app(dict(ENVIRON, **{"wsgi.input": None}), lambda status, headers, exc_info=None: None)
+        for _ in body:
+            pass
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
+
+
+def serve_asgi(app: Any, number: int) -> None:
+    """Call *app* as an ASGI server does, *number* times."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        pass
+
+    async def serve() -> None:
+        for _ in range(number):
+            await app({**SCOPE, "state": {}}, receive, send)
+
+    asyncio.run(serve())
+
+
+def raw_wsgi(add: Add) -> Any:
+    def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
+        add_all(add)
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+        return [b"hello"]
+
+    return app
+
+
+def raw_asgi(add: Add) -> Any:
+    async def app(scope: object, receive: object, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        add_all(add)
+        headers = [(b"content-type", b"text/plain"), (b"content-length", b"5")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    return app
+
+
+def starlette(add: Add) -> Any:
+    async def greet(request: Request) -> PlainTextResponse:
+        add_all(add)
+        return PlainTextResponse(f"Hello, {request.path_params['name']}")
+
+    return Starlette(routes=[Route("/hello/{name}", greet)])
+
+
+def fastapi(add: Add) -> Any:
+    app = FastAPI()
+
+    @app.get("/hello/{name}")
+    async def greet(name: str) -> dict[str, str]:
+        add_all(add)
+        return {"hello": name}
+
+    return app
+
+
+def litestar(add: Add) -> Any:
+    @get("/hello/{name:str}")
+    async def greet(name: str) -> str:
+        add_all(add)
+        return f"Hello, {name}"
+
+    return Litestar([greet], logging_config=None)
+
+
+def set_up_django() -> None:
+    """Configure Django, with a URL for each way to answer."""
+
+    def greet(request: HttpRequest, name: str, add: Add) -> HttpResponse:
+        add_all(add)
+        return HttpResponse(f"Hello, {name}")
+
+    async def greet_soon(request: HttpRequest, name: str, add: Add) -> HttpResponse:
+        return greet(request, name, add)
+
+    settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="bench", USE_TZ=True)
+    django.setup()
+    views = {"sync": greet, "async": greet_soon}
+    adds = {"bare": ignore, "ours": wideevents.add_field}
+    urlpatterns[:] = [
+        path(f"{way}/{whose}/hello/<str:name>", view, {"add": add})
+        for way, view in views.items()
+        for whose, add in adds.items()
+    ]
+
+
+urlpatterns: list[Any] = []
+
+
+def django_app(way: str, whose: str) -> Any:
+    """Return a handler with the middleware or without; the URL says which view is meant."""
+    middleware = {"ours": ["wideevents.integrations.django.WideEvents"], "bare": []}
+    settings.MIDDLEWARE = middleware[whose]
+    handler: Any = ASGIHandler() if way == "async" else WSGIHandler()
+    prefix = f"/{way}/{whose}"
+
+    def called(environ: dict[str, Any], *rest: Any) -> Any:
+        name = "path" if way == "async" else "PATH_INFO"
+        return handler({**environ, name: prefix + environ[name]}, *rest)
+
+    return called
+
+
+def contenders() -> dict[str, tuple[Serve, Serve]]:
+    """Return for each door what serves a number of requests without it, and with it."""
+    add = wideevents.add_field
+    set_up_django()
+    flask_app = hello(add)
+    flask.WideEvents(flask_app)
+    pairs: dict[str, tuple[Any, Any]] = {
+        "wsgi": (raw_wsgi(ignore), wsgi.WideEvents(raw_wsgi(add))),
+        "flask": (hello(None), flask_app),
+        "django": (django_app("sync", "bare"), django_app("sync", "ours")),
+        "asgi": (raw_asgi(ignore), asgi.WideEvents(raw_asgi(add))),
+        "starlette": (starlette(ignore), asgi.WideEvents(starlette(add))),
+        "fastapi": (fastapi(ignore), asgi.WideEvents(fastapi(add))),
+        "litestar": (litestar(ignore), asgi.WideEvents(litestar(add))),
+        "django async": (django_app("async", "bare"), django_app("async", "ours")),
+    }
+    wsgi_doors = {"wsgi", "flask", "django"}
+    return {
+        name: tuple(partial(serve_wsgi if name in wsgi_doors else serve_asgi, app) for app in pair)  # type: ignore[misc]
+        for name, pair in pairs.items()
+    }
+
+
+def measure(found: dict[str, tuple[Serve, Serve]]) -> dict[str, tuple[float, float]]:
+    """Return microseconds of processor time per request, without and with the door: medians of interleaved rounds."""
+    rounds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in found}
+    for round_ in range(ROUNDS + 1):
+        for name, pair in found.items():
+            for taken, serve in zip(rounds[name], pair, strict=True):
+                before = time.process_time_ns()
+                serve(REQUESTS)
+                if round_:
+                    taken.append((time.process_time_ns() - before) / REQUESTS / 1000)
+    return {name: (statistics.median(bare), statistics.median(ours)) for name, (bare, ours) in rounds.items()}
+
+
+def main() -> None:
+    """Print the table."""
+    wideevents.configure(service="bench", output=os.devnull, logging=False)
+    taken = measure(contenders())
+    wsgi_added = taken["wsgi"][1] - taken["wsgi"][0]
+    print(f"{'door':14}{'bare':>9}{'added':>9}{'beside wsgi':>13}")
+    for name, (bare, ours) in taken.items():
+        print(f"{name:14}{bare:6.1f} us{ours - bare:6.1f} us{(ours - bare) / wsgi_added:12.2f}x")
+
+
+if __name__ == "__main__":
+    main()
