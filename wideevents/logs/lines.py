@@ -48,8 +48,7 @@ class Origin(NamedTuple):
     @classmethod
     def of(cls, event: Event) -> Origin:
         """Return what a line says of *event*."""
-        fields = event.fields
-        return cls(event.id, event.trace_id, None if fields is None else fields.get("http.request.id"))
+        return cls(event.id, event.trace_id, event.request_id)
 
 
 class Said(NamedTuple):
