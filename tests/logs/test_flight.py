@@ -165,7 +165,7 @@ class TestHowMuch:
                 signal.signal(signal.SIGALRM, before)
             lines = list(event.flight or ())
 
-        assert BYTES - 100 < size(lines) <= BYTES
+        assert BYTES - 200 < size(lines) <= BYTES  # the line in the middle may have dropped one more
 
 
 class TestFromTheLogger:
