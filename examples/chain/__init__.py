@@ -1,0 +1,1 @@
+"""Follow one order through five processes, whose lines join into one trace."""

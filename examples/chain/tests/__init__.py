@@ -1,0 +1,1 @@
+"""Test the chain with its real processes."""

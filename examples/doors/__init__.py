@@ -1,0 +1,1 @@
+"""One small application for every door, each of which starts with the line in its docstring."""

@@ -1,0 +1,1 @@
+"""Test that every example starts with its one line."""
