@@ -1,13 +1,33 @@
-"""Follow the body of a WSGI response to its last byte."""
+"""Follow the body of a response to its last byte: that of a WSGI response, and the parts of any other."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
-from typing import Any
+from asyncio import CancelledError
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, Protocol
 
 from wideevents.context import variable
+from wideevents.events import Event
 from wideevents.integrations._request import Request
+
+
+class Follower(Protocol):
+    """Take what becomes of a body, as `Request` does."""
+
+    event: Event
+
+    def sent(self, size: int) -> None:
+        """Count a part, in bytes."""
+
+    def left(self) -> None:
+        """Take that the client has gone."""
+
+    def failed(self, error: BaseException) -> None:
+        """Take what the application raised."""
+
+    def finish(self) -> None:
+        """Take that the body has ended."""
 
 
 def follow(body: Iterable[bytes], request: Request, file_wrapper: Any) -> Iterable[bytes]:
@@ -46,7 +66,7 @@ def _hand_over(body: Any, request: Request) -> bool:
     return True
 
 
-def _parts(parts: Iterator[bytes], request: Request) -> Iterator[bytes]:
+def hand_on(parts: Iterator[bytes], request: Follower) -> Iterator[bytes]:
     """
     Hand on the parts of a body.
 
@@ -58,7 +78,7 @@ def _parts(parts: Iterator[bytes], request: Request) -> Iterator[bytes]:
     variable.set(event)
     try:
         for part in parts:
-            size = len(part)
+            size, inside = len(part), variable.get()  # what makes the parts may be in an event of its own
             variable.set(outside)
             request.sent(size)
             handed_on = True
@@ -66,7 +86,7 @@ def _parts(parts: Iterator[bytes], request: Request) -> Iterator[bytes]:
             handed_on = False
             if event.fields is not None:
                 outside = variable.get()
-                variable.set(event)
+                variable.set(inside)
     except BaseException as error:
         if not handed_on:
             variable.set(outside)
@@ -75,6 +95,69 @@ def _parts(parts: Iterator[bytes], request: Request) -> Iterator[bytes]:
         raise
     variable.set(outside)
     request.finish()
+
+
+async def hand_on_async(parts: AsyncIterator[bytes], request: Follower) -> AsyncIterator[bytes]:
+    """Hand on the parts of a body as `hand_on` does; where one is waited for and cancelled, the client has gone."""
+    event, handed_on = request.event, False
+    outside = variable.get()
+    variable.set(event)
+    try:
+        async for part in parts:
+            size, inside = len(part), variable.get()
+            variable.set(outside)
+            request.sent(size)
+            handed_on = True
+            yield part
+            handed_on = False
+            if event.fields is not None:
+                outside = variable.get()
+                variable.set(inside)
+    except BaseException as error:
+        if not handed_on:
+            variable.set(outside)
+            if isinstance(error, CancelledError):
+                request.left()
+            else:
+                request.failed(error)
+            request.finish()
+        raise
+    variable.set(outside)
+    request.finish()
+
+
+class Collected:
+    """
+    Follow a body that is collected before any of it is sent: its first byte is out when the last one was made.
+
+    *made* is called then; whether it was sent, its close will tell.
+    """
+
+    __slots__ = ("_made", "_request", "_size", "event")
+
+    def __init__(self, request: Request, made: Callable[[], None]) -> None:
+        self.event = request.event
+        self._request = request
+        self._made = made
+        self._size = 0
+
+    def sent(self, size: int) -> None:
+        """Count a part."""
+        self._size += size
+
+    def left(self) -> None:
+        """Take that the client has gone."""
+        self._request.left()
+
+    def failed(self, error: BaseException) -> None:
+        """Take what the application raised: nothing will be sent, and maybe nothing closed."""
+        self._request.failed(error)
+        self._request.finish()
+
+    def finish(self) -> None:
+        """Take that the body is whole."""
+        self._request.passed(self._size)
+        self._made()
 
 
 class _Body:
@@ -90,7 +173,7 @@ class _Body:
         self._request = request
         self._body = body
         try:
-            self._parts = _parts(iter(body), request)
+            self._parts = hand_on(iter(body), request)
         except BaseException:
             self._close_body()
             raise

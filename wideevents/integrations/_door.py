@@ -44,6 +44,8 @@ class Door:
     - *problems*: whether an exception that explains itself, and that nobody takes, is answered with what it says of
       itself, as problem details (RFC 9457).
 
+    *templates* are those that had to be searched for among the routes of a framework, by what it tells of them.
+
     Raise `ConfigurationError` for a setting that cannot be used.
     """
 
@@ -54,6 +56,7 @@ class Door:
     problems: bool = False
     _quiet_path: re.Pattern[str] = field(init=False, repr=False)
     _quiet_routes: dict[str, bool] = field(init=False, repr=False, default_factory=dict)
+    templates: dict[str, str] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         quiet = self.quiet

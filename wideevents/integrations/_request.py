@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wideevents import config, tracecontext
-from wideevents.context import current, variable
+from wideevents.context import variable
 from wideevents.integrations._door import Door, Head
 from wideevents.levels import Level
 from wideevents.logs.lines import Origin
@@ -22,9 +22,6 @@ REQUEST_ID = "X-Request-ID"
 
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 """What OpenTelemetry's HTTP conventions know; anything else is _OTHER, so that a client cannot invent groups."""
-
-FOREIGN = ("url.path", "user_agent.original", "server.address")
-"""Fields that a client writes as it likes, and that are redacted like any other text."""
 
 LEAST_SECRET = 4
 """Characters below which a secret parameter is hidden in the path alone: elsewhere it may be anything."""
@@ -65,7 +62,7 @@ class Request:
         parent = tracecontext.parse(head.traceparent, head.tracestate) if head.traceparent else None
         self.event = event = recorder.open(head.method, kind, parent)
         event.slow_ms = door.slow_ms
-        self.id = (head.request_id and _checked(head.request_id, event.keys.redaction)) or recorder.ids.trace_id()
+        self.id = (head.request_id and checked(head.request_id, event.keys.redaction)) or recorder.ids.trace_id()
         event.request_id = self.id
         self.status = 0
         self.route: str | None = None
@@ -78,7 +75,8 @@ class Request:
         self._raised = self._stopped = False
         self._lost: BaseException | None = None
         self._describe(event.fields or {}, head, door)
-        self._outside = current()  # a server's leftover has ended, and is None here; a test's own event has not
+        outside = variable.get()  # a server's leftover has ended; a test's own event has not
+        self._outside = None if outside is None or outside.fields is None else outside
         variable.set(event)
 
     def routed(
@@ -115,7 +113,7 @@ class Request:
     def adopt(self, request_id: str) -> None:
         """Take the request id that the application itself answers with: it is the one that the client will see."""
         event = self.event
-        if event.fields is not None and _checked(request_id, event.keys.redaction):
+        if event.fields is not None and checked(request_id, event.keys.redaction):
             self.id = event.request_id = event.fields["http.request.id"] = request_id
 
     def sent(self, size: int) -> None:
@@ -150,7 +148,7 @@ class Request:
 
     def handed_over(self) -> None:
         """End a request whose body was sent by the server itself, such as a file."""
-        self._sent = self._length
+        self._sent = self._length if self._head.method != "HEAD" else 0
         self.finish()
 
     def lost(self, error: BaseException) -> None:
@@ -164,8 +162,12 @@ class Request:
         else:
             self._raised = True
             note_raised(self.event, error)
-            origin = tuple(Origin.of(self.event))  # for the line of the server, which logs the error once more
-            guarded(lambda: vars(error).update({ORIGIN: origin}), error)
+            self.sign(error)
+
+    def sign(self, error: BaseException) -> None:
+        """Let the line of the server, which logs what the application raised once more, belong to this event."""
+        origin = tuple(Origin.of(self.event))
+        guarded(lambda: vars(error).update({ORIGIN: origin}), error)
 
     def closed(self) -> None:
         """End a request whose body was closed; before its end that means that the client has left."""
@@ -194,36 +196,58 @@ class Request:
             self.event.outcome = "cancelled"
 
     def _describe(self, fields: dict[str, Any], head: Head, door: Door) -> None:
-        fields.update(door.template)
+        """Write what was asked; a text that a client writes as it likes is looked at, unless it is known as clean."""
+        method, path, query, scheme, host, *client = head
+        event = self.event
+        if door.template:
+            fields.update(door.template)
         fields["http.request.id"] = self.id
-        if head.method in METHODS:
-            fields["http.request.method"] = head.method
-        else:
-            fields["event.name"] = fields["http.request.method"] = "_OTHER"
-            fields["http.request.method_original"] = head.method
-            self.event.suspects.add("http.request.method_original")
-        fields["url.path"] = head.path
-        if head.scheme:
-            fields["url.scheme"] = head.scheme
-        if head.query:
-            fields["url.query"] = self.event.keys.redaction.query(head.query)
-        if head.host:
-            fields["server.address"] = head.host if ":" not in head.host else _hostname(head.host)
-        client = head.peer if not door.proxies else _forwarded(head.forwarded_for or "", door.proxies) or head.peer
-        if client:
-            fields["client.address"] = client
-        if head.user_agent:
-            fields["user_agent.original"] = head.user_agent
-        if head.content_length and (size := number(head.content_length)) is not None:
+        fields["http.request.method"] = method
+        if method not in METHODS:
+            self._mask_method(fields, method)
+        fields["url.path"] = path
+        if path not in event.clean:
+            event.suspects.add("url.path")
+        if scheme:
+            fields["url.scheme"] = scheme
+        if query:
+            fields["url.query"] = event.keys.redaction.query(query)
+        if host:
+            fields["server.address"] = host = host if ":" not in host else _hostname(host)
+            if host not in event.clean:
+                event.suspects.add("server.address")
+        self._describe_client(fields, door, *client)
+
+    def _describe_client(
+        self,
+        fields: dict[str, Any],
+        door: Door,
+        peer: str | None,
+        forwarded_for: str | None,
+        user_agent: str | None,
+        content_length: str | None,
+        *_: str | None,
+    ) -> None:
+        """Write who asked, and with how much."""
+        if door.proxies:
+            peer = _forwarded(forwarded_for or "", door.proxies) or peer
+        if peer:
+            fields["client.address"] = peer
+        if user_agent:
+            fields["user_agent.original"] = user_agent
+            if user_agent not in self.event.clean:
+                self.event.suspects.add("user_agent.original")
+        if content_length and (size := number(content_length)) is not None:
             fields["http.request.body.size"] = size
-        clean = self.event.clean
-        for name in FOREIGN:
-            if fields.get(name) not in clean:
-                self.event.suspects.add(name)
+
+    def _mask_method(self, fields: dict[str, Any], method: str) -> None:
+        fields["event.name"] = fields["http.request.method"] = "_OTHER"
+        fields["http.request.method_original"] = method
+        self.event.suspects.add("http.request.method_original")
 
     def _conclude(self, fields: dict[str, Any]) -> None:
         event, status, first = self.event, self.status, self._first
-        if self._raised and not first and event.outcome == "failure":
+        if self._raised and event.outcome == "failure" and not self._begun():
             status = 500  # nothing is out yet: the server answers for the application that raised
         if status:
             fields["http.response.status_code"] = status
@@ -255,10 +279,14 @@ class Request:
 
     def _quieten(self) -> None:
         event = self.event
-        fast = event.ended - event.started < self._door.slow_ms * 1_000_000
+        fast = event.ended - event.started < event.slow_ms * 1_000_000
         succeeded = event.level is Level.INFO and event.outcome == "success"
         if fast and succeeded and self._door.is_quiet(self.route, self._head.path):
             event.level = Level.DEBUG
+
+    def _begun(self) -> bool:
+        """Tell whether the response is under way, so that its status stands: a WSGI server waits for the first part."""
+        return bool(self._first)
 
     def _complete(self) -> bool:
         """Tell whether the last byte is out: of what was announced, or where there is none (RFC 9110, 6.4.1)."""
@@ -271,7 +299,7 @@ class Request:
         return self._head.method == "HEAD" or self.status in BODILESS
 
 
-def _checked(request_id: str, redaction: Redaction) -> str | None:
+def checked(request_id: str, redaction: Redaction) -> str | None:
     """Return an id that may be used: of harmless characters, bounded, and no secret that somebody sent as one."""
     if _request_id(request_id) and redaction.text(request_id) is request_id:
         return request_id

@@ -3,32 +3,170 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import suppress
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeAlias
 
-from wideevents.integrations._request import Request
+from wideevents.values import guarded
+
+Scope: TypeAlias = MutableMapping[str, Any]
+
+FRAMEWORKS = frozenset({"starlette", "fastapi", "litestar"})
+"""Packages that we know; their exceptions are their way to answer, such as an HTTPException."""
+
+Found: TypeAlias = tuple[str, Any, object]
+"""A route: its template, the values of its parameters, and the function that serves it."""
+
+BELOW = "/{path:path}"
+"""What follows the path of a mount whose application has no routes, such as a folder of files."""
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+DEEP = 20
+"""Layers of middleware around a mounted application that are looked into."""
 
 
-def take_route(request: Request, scope: MutableMapping[str, Any]) -> None:
-    """Tell *request* its route, and which framework serves it, as far as its *scope* knows."""
-    app = scope.get("app")
-    if app is None:
-        return
-    fields = framework(type(app))
+def find(scope: Scope, path: str, known: dict[str, str]) -> Found | None:
+    """
+    Return the route that serves the request for *path*, once a router has chosen it; None for a 404.
+
+    *known* keeps what need not be searched for again.
+    """
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        return _of_litestar(scope, path, known) if hasattr(scope.get("app"), "asgi_router") else None
+    own = _innermost(scope)
+    if own is None or "app_root_path" in scope:
+        root = scope.get("app_root_path", scope.get("root_path", ""))
+        below = path.removeprefix(root) if path.startswith(f"{root}/") else path
+        found = guarded(lambda: (_searched(scope["router"].routes, below, endpoint, own),), scope)
+        own = found[0] if isinstance(found, tuple) else own
+        if own is None:
+            return None
+    if scope.get("root_path"):
+        own = _from_root(scope, path, own)
+    return own, scope.get("path_params"), endpoint
+
+
+def _innermost(scope: Scope) -> str | None:
+    """Return the template as the innermost router tells it: Starlette since 1.0, and FastAPI for its own routes."""
+    chosen = scope.get("fastapi")
+    if chosen and "effective_route_context" in chosen:  # `include_router` may have given it a prefix
+        context = chosen["effective_route_context"]
+        return getattr(getattr(context, "starlette_route", None) or context, "path", None) or None
+    return getattr(scope.get("route"), "path", None)
+
+
+def templates(routes: Iterable[Any]) -> Iterator[tuple[str, object]]:
+    """Yield the templates of all *routes* of an application, each with the function that serves it."""
+    for route in _spread(routes):
+        if hasattr(route, "endpoint"):
+            yield route.path, route.endpoint
+        elif hasattr(route, "path_format") and hasattr(route, "app"):
+            inner = _inside(route)
+            below = templates(inner) if inner else [(BELOW, route.app)]
+            yield from ((route.path + template, endpoint) for template, endpoint in below)
+        elif hasattr(route, "path_format"):  # Litestar's
+            handlers = getattr(route, "route_handlers", None) or [route.route_handler]
+            yield from ((route.path, getattr(each, "fn", None)) for each in handlers[:1])
+
+
+def _searched(routes: Iterable[Any], path: str, endpoint: object, own: str | None) -> str | None:
+    """
+    Return the whole template of the route in *routes* that *path* leads to, through mounts and `include_router`.
+
+    *own* is the template that the innermost router tells: it stands below a mount whose routes cannot be seen.
+    """
+    for route in _spread(routes):
+        regex = getattr(route, "path_regex", None)
+        met = None if regex is None else regex.match(path)
+        if met is None:
+            continue
+        template: str = route.path
+        if hasattr(route, "endpoint"):
+            if route.endpoint is endpoint:
+                return template
+            continue
+        inner, below = _inside(route), BELOW if route.app is endpoint else own
+        found = _searched(inner, f"/{met['path']}", endpoint, own) if inner else below
+        if found is not None:
+            return template + found
+    return None
+
+
+def _inside(mount: Any) -> Any:
+    """Return the routes of the application in *mount*, in whatever middleware; none, where it has none."""
+    app = mount
+    for _ in range(DEEP):
+        app = getattr(app, "app", None)
+        routes = getattr(app, "routes", None)
+        if routes:
+            return routes
+    return ()
+
+
+def _spread(routes: Iterable[Any]) -> Iterator[Any]:
+    """Yield routes as they are met: those of a host, and those that FastAPI's `include_router` gave a prefix."""
+    for route in routes:
+        if hasattr(route, "effective_route_contexts"):
+            for context in route.effective_route_contexts():
+                yield context.starlette_route or context
+        elif hasattr(route, "host_regex"):
+            yield from _spread(route.routes)
+        else:
+            yield route
+
+
+def _of_litestar(scope: Scope, path: str, known: dict[str, str]) -> Found | None:
+    whole = known.get(scope.get("path_template", ""))
+    if whole is not None:
+        handler, parameters = scope["route_handler"], scope.get("path_params")
+    else:
+        found = guarded(lambda: _searched_in_litestar(scope, known), scope)
+        if not isinstance(found, tuple):
+            return None
+        whole, handler, parameters = found
+    return _from_root(scope, path, whole), parameters, getattr(handler, "fn", None)
+
+
+def _searched_in_litestar(scope: Scope, known: dict[str, str]) -> tuple[str, Any, Any]:
+    """Return the whole template of a route, its handler and its parameters: Litestar tells it without their types."""
+    app, handler, parameters = scope["app"], scope.get("route_handler"), scope.get("path_params")
     template = scope.get("path_template")
+    if handler is None:
+        _, handler, _, parameters, template = _for_another_method(scope, app.asgi_router)
     if template:
-        request.routed(template, scope.get("path_params"), fields, getattr(scope["route_handler"], "fn", None))
-        return
-    route = scope.get("route")
-    template = getattr(route, "path", None)
-    if template:
-        request.routed(template, scope.get("path_params"), fields, scope.get("endpoint"))
-    elif request.event.fields is not None:
-        request.event.fields.update(fields)
+        known[template] = next(route.path for route in app.routes if route.path_format == template)
+        return known[template], handler, parameters
+    mounts = (route.path for route in app.routes if getattr(route, "route_handler", None) is handler)
+    return next(mounts).rstrip("/") + BELOW, handler, parameters
 
 
+def _for_another_method(scope: Scope, router: Any) -> Any:
+    """A 405 has a route all the same, and its parameters may be secret."""
+    error: Any = sys.exception()
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if getattr(error, "status_code", None) == 405:
+        for method in METHODS:
+            with suppress(type(error)):
+                return router.handle_routing(path=path, method=method)
+    return None
+
+
+def _from_root(scope: Scope, path: str, template: str) -> str:
+    """Return a template as seen from the server's root, where the application is not."""
+    root = scope.get("app_root_path", scope.get("root_path"))
+    return f"{root}{template}" if root and path.startswith(f"{root}/") else template
+
+
+@lru_cache
 def framework(kind: type) -> dict[str, str]:
-    """Return the fields that tell which framework an application of *kind* is made with."""
-    name = kind.__module__.partition(".")[0]
-    version = getattr(sys.modules.get(name), "__version__", None)
-    return {"framework.name": name} | ({"framework.version": version} if isinstance(version, str) else {})
+    """Return the fields that tell which framework an application of *kind* is made with, or what it is derived from."""
+    packages = [str(each.__module__).partition(".")[0] for each in kind.__mro__]
+    name = next((package for package in packages if package in FRAMEWORKS), packages[0])
+    try:
+        return {"framework.name": name, "framework.version": version(name)}
+    except PackageNotFoundError:
+        return {"framework.name": name}

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+import os
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
 from wideevents import config
 from wideevents.errors import ConfigurationError
+from wideevents.integrations._connection import ID, KEY, LENGTH, Connection, Message, Receive, Send
 from wideevents.integrations._door import Door, Head
-from wideevents.integrations._request import REQUEST_ID, Request, number
-from wideevents.integrations._routes import take_route
+from wideevents.integrations._routes import Scope, templates
+from wideevents.integrations._websocket import WebSocket
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[Any]]
-
-KEY = "wideevents.request"
-"""Where the scope holds the request in progress; an application mounted below finds it, and adds to its event."""
-
-ID = REQUEST_ID.lower().encode()
-LENGTH = b"content-length"
-
-HEADERS = frozenset({b"host", b"x-forwarded-for", b"user-agent", LENGTH, ID, b"traceparent", b"tracestate"})
-"""What is read of a request's headers."""
+Application: TypeAlias = Callable[[Any, Any, Any], Awaitable[Any]]
+"""Every framework has types of its own for the scope, `receive` and `send` (ASGI 3.0)."""
 
 
 class WideEvents:
     """
-    Write one event for every request of an ASGI application: `app = WideEvents(app)`.
+    Write one event for every request, and for every WebSocket, of an ASGI application: `app = WideEvents(app)`.
 
     The settings are those of `Door`. The application behaves as it would without: same status, headers (but the request
     id), body and exceptions. A background task that the response begins is part of its event, but not of its duration.
+    Attributes are those of the application: `app.state`, `app.routes`.
     """
 
     def __init__(
@@ -42,110 +33,138 @@ class WideEvents:
             raise ConfigurationError.of("app", app, "an ASGI application, which can be called")
         self.app = app
         self.door = Door(quiet, slow_ms, proxies)
+        self._settled = False
         config.prepare()  # what is wrong with the defaults is told now, and threads are wrapped
 
+    def __getattr__(self, name: str) -> Any:
+        if name == "app" or name.startswith("__"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.app, name)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
-        """Serve a request; inside another one, of an application that this one is mounted in, add to its event."""
-        if scope["type"] != "http" or KEY in scope:
+        """Serve a connection; inside another one, of an application that this one is mounted in, add to its event."""
+        follow = FOLLOWED.get(scope["type"])
+        if follow is None or KEY in scope:
             return await self.app(scope, receive, send)
-        request = scope[KEY] = Request(self.door, head(scope))
-        exchange = _Exchange(request, scope, receive, send)
+        connection = follow(self.door, head(scope), scope, receive, send)
         try:
-            result = await self.app(scope, exchange.receive, exchange.send)
+            result = await self.app(scope, connection.receive, connection.send)
         except BaseException as error:
-            take_route(request, scope)
-            request.failed(error)
+            connection.failed(error)
             raise
         finally:
-            request.returned()
-            request.closed()
+            if not self._settled:
+                self._settle(scope)
+            connection.ended()
         return result
 
+    def _settle(self, scope: Scope) -> None:
+        """Let the counters of all routes begin at zero, before the first of them counts."""
+        self._settled = True
+        root = scope.get("app_root_path", scope.get("root_path", ""))
+        router = scope.get("router") or scope.get("app")
+        config.expect((root + template, handler) for template, handler in templates(getattr(router, "routes", ())))
 
-class _Exchange:
-    """Follow the messages of one request, in both directions."""
 
-    __slots__ = ("_receive", "_request", "_scope", "_send", "_trailers")
+class Exchange(Connection):
+    """Follow the messages of one HTTP request, in both directions."""
 
-    def __init__(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
-        self._request = request
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._trailers = False
+    __slots__ = ()
 
     async def receive(self) -> Message:
         """Hand on what the client sends; its leaving, too."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            self._request.left()
+            self.left()
         return message
 
     def send(self, message: Message) -> Awaitable[None]:
         """Hand on what the application sends. It is no coroutine of its own, which would cost more than it does."""
-        kind = message["type"]
-        if kind == "http.response.start":
-            message = self._started(message)
-        elif kind == "http.response.body":
+        kind = message.get("type")
+        more = False
+        if kind == "http.response.body":
             more = message.get("more_body", False)
-            self._request.passed(len(message.get("body", b"")))
-            if more:
-                return self._watched(message)
-            if not self._trailers:
-                self._request.stopped()
-        return self._send(message)
+            body = message.get("body")
+            if body:
+                self.passed(len(body))
+            if not more and not self._trailers:
+                self.stopped()
+        elif kind == "http.response.start":
+            status = message.get("status")
+            if isinstance(status, int) and status >= 200:  # what comes before is no answer yet
+                message = self.answered(message, status)
+                self._trailers = message.get("trailers", False)
+        else:
+            more = self._extended(kind, message)
+        return self._watched(message) if more or self._raises else self._send(message)
 
-    async def _watched(self, message: Message) -> None:
-        """Hand on a part of a body; where the client is gone, some servers raise."""
-        try:
-            await self._send(message)
-        except BaseException as error:
-            self._request.lost(error)
-            raise
+    def _extended(self, kind: object, message: Message) -> bool:
+        """Follow the extensions that end a response, or send a file for it; tell whether more will come."""
+        more = bool(message.get("more_trailers") or message.get("more_body"))
+        if kind == "http.response.pathsend":
+            self._handed_over(self._length if self._length is not None else _size(message.get("path", "")))
+        elif kind == "http.response.zerocopysend":
+            self._handed_over(message.get("count"))
+        elif kind != "http.response.trailers":
+            return False
+        if not more:
+            self.stopped()
+        return more
 
-    def _started(self, message: Message) -> Message:
-        request, headers = self._request, message.get("headers", ())
-        take_route(request, self._scope)
-        self._trailers = message.get("trailers", False)
-        own, length = _look(headers)
-        request.started(message["status"], length)
-        if own is not None:
-            request.adopt(own)
-            return message
-        return {**message, "headers": [*headers, (ID, request.id.encode())]}
+    def _handed_over(self, size: int | None) -> None:
+        """Take a file, or a part of one, that the server sends by itself; None is a length that nobody knows."""
+        if size is None:
+            self._sent = self._length
+        else:
+            self.passed(size)
+
+
+FOLLOWED: dict[str, Callable[[Door, Head, Scope, Receive, Send], Exchange | WebSocket]] = {
+    "http": Exchange,
+    "websocket": WebSocket,
+}
 
 
 def head(scope: Scope) -> Head:
-    """Read the head of a request; a header that was sent several times is joined by commas (RFC 9110, 5.3)."""
-    found: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        if name in HEADERS:
-            found[name] = value if name not in found else found[name] + b"," + value
-    texts = {name: value.decode("latin-1") for name, value in found.items()}
-    get, client, server = texts.get, scope.get("client"), scope.get("server")
-    return Head(
-        scope.get("method", "GET"),
+    """Read the head of a request."""
+    headers = scope["headers"]
+    if type(headers) is not list:
+        headers = list(headers)
+    found = dict(headers)
+    if len(found) != len(headers):
+        found = _joined(headers)
+    asked, sent = scope.get, found.get
+    query, client, server = asked("query_string"), asked("client"), asked("server")
+    host, user_agent, length = sent(b"host"), sent(b"user-agent"), sent(LENGTH)
+    forwarded, own, parent, state = sent(b"x-forwarded-for"), sent(ID), sent(b"traceparent"), sent(b"tracestate")
+    read = (
+        asked("method", "GET"),
         scope["path"],
-        scope.get("query_string", b"").decode("latin-1"),
-        scope.get("scheme"),
-        get(b"host") or (server[0] if server else None),
-        client[0] if client else None,
-        get(b"x-forwarded-for"),
-        get(b"user-agent"),
-        get(LENGTH),
-        get(ID),
-        get(b"traceparent"),
-        get(b"tracestate"),
+        query and query.decode("latin-1"),
+        asked("scheme"),
+        host.decode("latin-1") if host else server and server[0],
+        client and client[0],
+        forwarded and forwarded.decode("latin-1"),
+        user_agent and user_agent.decode("latin-1"),
+        length and length.decode("latin-1"),
+        own and own.decode("latin-1"),
+        parent and parent.decode("latin-1"),
+        state and state.decode("latin-1"),
     )
+    return tuple.__new__(Head, read)  # what Head(...) does, without the call of a Python function around it
 
 
-def _look(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str | None, int | None]:
-    """Return the request id and the length that the application itself sends."""
-    own = length = None
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return headers of which some were sent several times: these are joined by commas (RFC 9110, 5.3)."""
+    found: dict[bytes, bytes] = {}
     for name, value in headers:
-        size = len(name)
-        if size == 14 and name.lower() == LENGTH:
-            length = number(value.decode("latin-1"))
-        elif size == 12 and name.lower() == ID:
-            own = value.decode("latin-1")
-    return own, length
+        found[name] = value if name not in found else found[name] + b"," + value
+    return found
+
+
+def _size(path: str) -> int | None:
+    """Return the size of the file at *path*, in bytes, where it can be read."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None
