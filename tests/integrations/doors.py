@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from http import HTTPStatus
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import parse_qsl
-from wsgiref.util import FileWrapper
-
-import flask
 
 import wideevents
-import wideevents.integrations.flask
-import wideevents.integrations.wsgi
-from tests.integrations.views import HANDLED, PARTS, ROUTES, Answer, Asked, RefusalError, View
+from tests.integrations.views import HANDLED, ROUTES, Answer, RefusalError, Route
+from wideevents.outputs import load
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    Around = Callable[[WSGIApplication], WSGIApplication]
+Application = Callable[..., Any]
+"""What a server calls: by WSGI or by ASGI, as its door has it."""
+
+Around = Callable[[Application], Application]
 
 SETTINGS: dict[str, Any] = {"quiet": ("/healthz", "/assets/<path:name>"), "slow_ms": 300}
 """What every door under test is built with."""
@@ -28,7 +25,7 @@ TEXT = ("Content-Type", "text/plain; charset=utf-8")
 PARAMETER = re.compile(r"<(?:(?P<converter>\w+):)?(?P<name>\w+)>")
 
 
-def unchanged(application: WSGIApplication) -> WSGIApplication:
+def unchanged(application: Application) -> Application:
     """Put nothing around an application."""
     return application
 
@@ -39,73 +36,70 @@ class Door(Protocol):
 
     - *framework*: `framework.name`, or None.
     - *answers_errors*: the framework itself answers an unhandled exception, so that its 500 has our header.
-    - *writes*: there is a route /written that uses the `write` of PEP 3333.
     - *masks*: parameters of routes are known, and hidden where their names are secret.
+    - *empty_part*: a body that is empty has a part all the same, which is empty; others have none.
+    - *closes*: the ways of telling that a client has gone (see `Server`) at which a generator is closed at once; at
+      others it is left to the garbage collector, too late for its event.
+    - *wraps*: the type of the exception that the framework raises in place of one that comes when the head is out, with
+      that one as its cause.
     """
 
     name: str
     framework: str | None
     answers_errors: bool
-    writes: bool
     masks: bool
+    empty_part: bool
+    closes: tuple[str, ...]
+    wraps: str | None
 
     def route(self, template: str) -> str | None:
         """Return what `http.route` is for a route of the little application; None where it cannot be known."""
 
-    def bare(self, around: Around = unchanged) -> WSGIApplication:
+    def bare(self, around: Around = unchanged) -> Application:
         """Build the application without us."""
 
-    def watched(self, around: Around = unchanged, **settings: Any) -> WSGIApplication:
+    def watched(self, around: Around = unchanged, **settings: Any) -> Application:
         """Build the application behind the door."""
 
 
-class WsgiDoor:
-    """An application that knows nothing but PEP 3333."""
-
-    name = "wsgi"
-    framework = None
-    answers_errors = False
-    writes = True
-    masks = False
-
-    def route(self, template: str) -> str | None:
-        return None
-
-    def bare(self, around: Around = unchanged) -> WSGIApplication:
-        return around(raw_application)
-
-    def watched(self, around: Around = unchanged, **settings: Any) -> WSGIApplication:
-        return wideevents.integrations.wsgi.WideEvents(around(raw_application), **settings)
-
-
-class FlaskDoor:
-    """The Flask extension."""
-
-    name = "flask"
-    framework = "flask"
-    answers_errors = True
-    writes = False
-    masks = True
-
-    def route(self, template: str) -> str | None:
-        return template
-
-    def bare(self, around: Around = unchanged) -> WSGIApplication:
-        app = flask_application()
-        app.wsgi_app = around(app.wsgi_app)
-        return app
-
-    def watched(self, around: Around = unchanged, **settings: Any) -> WSGIApplication:
-        app = flask_application()
-        app.wsgi_app = around(app.wsgi_app)
-        wideevents.integrations.flask.WideEvents(app, **settings)
-        return app
+INTERFACES = {
+    "wsgi": {
+        "wsgi": "tests.integrations.wsgi_doors:WsgiDoor",
+        "flask": "tests.integrations.wsgi_doors:FlaskDoor",
+        "django": "tests.integrations.django_door:DjangoDoor",
+    },
+    "asgi": {
+        "asgi": "tests.integrations.asgi_doors:AsgiDoor",
+        "starlette": "tests.integrations.asgi_doors:StarletteDoor",
+        "fastapi": "tests.integrations.asgi_doors:FastApiDoor",
+        "fastapi_sync": "tests.integrations.asgi_doors:FastApiSyncDoor",
+        "litestar": "tests.integrations.asgi_doors:LitestarDoor",
+        "django_async": "tests.integrations.django_door:AsyncDjangoDoor",
+    },
+}
+"""The names of all doors by their interface, and where each is to be found."""
 
 
-DOORS: dict[str, Door] = {door.name: door for door in (WsgiDoor(), FlaskDoor())}
+class Doors(Mapping[str, Door]):
+    """Import a door when it is asked for, so that a server loads no framework but its own."""
+
+    places = INTERFACES["wsgi"] | INTERFACES["asgi"]
+
+    def __getitem__(self, name: str) -> Door:
+        door: Door = load(self.places[name])()
+        return door
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
-def variants(door: Door, around: Around = unchanged) -> dict[str, WSGIApplication]:
+DOORS = Doors()
+
+
+def variants(door: Door, around: Around = unchanged) -> dict[str, Application]:
     """Build what one server serves: the application behind its door, behind proxies, and bare."""
     return {
         "watched": door.watched(around, **SETTINGS),
@@ -115,111 +109,68 @@ def variants(door: Door, around: Around = unchanged) -> dict[str, WSGIApplicatio
     }
 
 
-def serve(name: str) -> WSGIApplication:
+def serve(name: str) -> Application:
     """Return what a real server runs for the door *name*; the header X-Variant says which variant is asked."""
-    built = variants(DOORS[name])
+    choose = choose_by_environ if name in INTERFACES["wsgi"] else choose_by_scope
+    return choose(variants(DOORS[name]))
 
+
+def choose_by_environ(built: dict[str, Application]) -> Application:
     def choose(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return built[environ.get("HTTP_X_VARIANT", "watched")](environ, start_response)
+        return built[environ.get("HTTP_X_VARIANT", "watched")](environ, start_response)  # type: ignore[no-any-return]
 
     return choose
 
 
-def preloaded(name: str) -> WSGIApplication:
+def choose_by_scope(built: dict[str, Application]) -> Application:
+    async def choose(scope: Any, receive: Any, send: Any) -> Any:
+        variant = dict(scope.get("headers", ())).get(b"x-variant", b"watched").decode()
+        return await built[variant](scope, receive, send)
+
+    return choose
+
+
+def preloaded(name: str) -> Application:
     """Return what `serve` does, after work of its own in the process that will be forked."""
     with wideevents.event("preload"):
         return serve(name)
 
 
-def raw_application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Serve the little application, and what only PEP 3333 has: the `write` callable."""
-    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"].encode("latin-1").decode()
-    if path in {"/written", "/writing"}:
-        return written(start_response, endlessly=path == "/writing")
-    answer = answered(method, path, environ)
+def head_of(answer: Answer) -> list[tuple[str, str]]:
+    """Return the headers of an answer: what has no body has no type and no length, says wsgiref.validate."""
     headers = list(answer.headers)
     if answer.status not in {204, 304}:
         headers.append(TEXT)
-    if answer.file is not None:
-        headers.append(("Content-Length", str(answer.file.stat().st_size)))
-    elif isinstance(answer.body, bytes) and answer.status not in {204, 304}:
-        headers.append(("Content-Length", str(len(answer.body))))
-    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
-    if answer.file is not None and method != "HEAD":
-        wrap = environ.get("wsgi.file_wrapper", FileWrapper)
-        return wrap(answer.file.open("rb"))  # type: ignore[no-any-return]
-    if method == "HEAD":
-        return []
-    return [answer.body] if isinstance(answer.body, bytes) else answer.body
+        if answer.file is not None:
+            headers.append(("Content-Length", str(answer.file.stat().st_size)))
+        elif isinstance(answer.body, bytes):
+            headers.append(("Content-Length", str(len(answer.body))))
+    return headers
 
 
-def answered(method: str, path: str, environ: WSGIEnvironment) -> Answer:
-    """Find the view for a path, and call it."""
-    found = next(((route, match) for route, pattern in PATTERNS if (match := pattern.fullmatch(path))), None)
-    if found is None:
-        return Answer(b"not found", 404)
-    route, match = found
-    if method not in {route.method, "HEAD"}:
-        return Answer(b"not allowed", 405, headers=(("Allow", route.method),))
-    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    try:
-        return route.view(Asked(dict(parse_qsl(environ.get("QUERY_STRING", ""))), body), **match.groupdict())
-    except RefusalError:
+def find(method: str, path: str) -> tuple[Route, dict[str, str]] | Answer:
+    """Find the route for a path, and its parameters; or what to answer where there is none."""
+    for route, pattern in PATTERNS:
+        if match := pattern.fullmatch(path):
+            if method in {route.method, "HEAD"}:
+                return route, match.groupdict()
+            return Answer(b"not allowed", 405, headers=(("Allow", route.method),))
+    return Answer(b"not found", 404)
+
+
+def excuse(error: Exception) -> Answer:
+    """Answer for an error that is handled; without a framework it is the application that tells of it."""
+    if isinstance(error, RefusalError):
         return Answer(b"forbidden", 403)
-    except tuple(HANDLED) as error:
-        wideevents.add_error(error, level="debug")
-        return Answer(str(error).encode(), HANDLED[type(error)])
+    wideevents.add_error(error, level="debug")
+    return Answer(str(error).encode(), HANDLED[type(error)])
 
 
-def written(start_response: StartResponse, *, endlessly: bool) -> Iterable[bytes]:
-    write = start_response("200 OK", [TEXT])
-    for part in endless_parts() if endlessly else PARTS:
-        write(part)
-    return []
-
-
-def endless_parts() -> Iterator[bytes]:
-    body = ROUTES_BY_TEMPLATE["/endless"](Asked({}, b"")).body
-    assert not isinstance(body, bytes)
-    return body
-
-
-def pattern(template: str) -> re.Pattern[str]:
+def compiled(template: str) -> re.Pattern[str]:
     """Compile a template whose fixed parts hold nothing special."""
     return re.compile(
         PARAMETER.sub(lambda found: f"(?P<{found['name']}>{'.+' if found['converter'] else '[^/]+'})", template)
     )
 
 
-PATTERNS = [(route, pattern(route.template)) for route in ROUTES]
-ROUTES_BY_TEMPLATE = {route.template: route.view for route in ROUTES}
-
-
-def flask_application() -> flask.Flask:
-    """Build the little application with Flask."""
-    app = flask.Flask(__name__, static_folder=None)
-    for route in ROUTES:
-        app.add_url_rule(route.template, route.view.__name__, flask_view(route.view), methods=[route.method])
-    for kind, status in HANDLED.items():
-        app.register_error_handler(kind, flask_error_handler(status))
-    return app
-
-
-def flask_view(view: View) -> Callable[..., flask.Response]:
-    def respond(**parameters: str) -> flask.Response:
-        try:
-            answer = view(Asked(flask.request.args, flask.request.get_data()), **parameters)
-        except RefusalError:
-            flask.abort(403)
-        if answer.file is not None:
-            return flask.send_file(answer.file, mimetype="text/plain")
-        response = flask.Response(answer.body, answer.status, list(answer.headers), content_type=TEXT[1])
-        if answer.status in {204, 304}:
-            del response.headers["Content-Type"]  # what has no body has no type, says wsgiref.validate
-        return response
-
-    return respond
-
-
-def flask_error_handler(status: int) -> Callable[[Exception], tuple[str, int]]:
-    return lambda error: (str(error), status)
+PATTERNS = [(route, compiled(route.template)) for route in ROUTES]

@@ -16,11 +16,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, IncompleteRead, RemoteDisconnected
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 from urllib.parse import unquote_to_bytes
 from wsgiref.handlers import SimpleHandler
 from wsgiref.validate import validator
@@ -36,6 +38,9 @@ from wideevents import config
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
+CLIENTS = 16
+"""How many of them ask at once."""
+
 PATIENCE = 15.0
 """Seconds after which something that has not happened never will."""
 
@@ -115,16 +120,26 @@ class Server(Protocol):
     """
     Serve one door.
 
-    *concurrent*: several requests at once.
+    - *stillborn*: the status that a client sees where an answer fails between its head and the first part of its body.
+      The specifications let the head wait for that part (PEP 3333, ASGI 3.0), so that it can still be a 500; where the
+      head is out, it is a 200 that breaks off; and 0 is a connection that is closed without a word.
+    - *sends_empty*: an answer whose body has no part goes out as it is, and does not become the server's own 500.
+    - *tells*: how an application that streams is told that its client has gone. "close": its body is closed, or it gets
+      a message; "error": sending raises (ASGI 2.4); "": it streams on to nobody.
     """
 
     name: str
-    concurrent: bool
+    stillborn: int
+    sends_empty: bool
+    tells: str
 
     def __init__(self, door: doors.Door, folder: Path) -> None: ...
 
     def converse(self, asks: list[Ask]) -> list[Answered]:
         """Send requests one after another, on one connection where the server keeps it."""
+
+    def at_once(self, asks: list[Ask]) -> list[Answered]:
+        """Send many requests at the same time, from several clients; whoever takes one at a time lets them queue."""
 
     def leave(self, ask: Ask) -> Answered:
         """Send a request, and leave as soon as a part of the body has come."""
@@ -158,11 +173,22 @@ class Served:
         return self.ask("GET", path, **options)
 
     def converse(self, asks: list[Ask]) -> list[Answered]:
-        answers = self.server.converse(asks)
+        return self.note(asks, self.server.converse(asks))
+
+    def at_once(self, asks: list[Ask]) -> list[Answered]:
+        return self.note(asks, self.server.at_once(asks))
+
+    def note(self, asks: list[Ask], answers: list[Answered]) -> list[Answered]:
         for ask, answered in zip(asks, answers, strict=True):
             shown = answered.headers.get("X-Request-ID", ask.sent_id)
             self.expected[shown] = 0 if ask.quiet or ask.variant == "bare" else 1
         return answers
+
+    def leave_once(self, path: str) -> Answered:
+        """Leave once, and look at the same line ever after."""
+        if ("leave", path) not in self.known:
+            self.known["leave", path] = self.leave(path)
+        return self.known["leave", path]
 
     def leave(self, path: str) -> Answered:
         ask = Ask("GET", path)
@@ -174,7 +200,9 @@ class InProcess:
     """The server of the standard library, without its socket; wsgiref.validate stands on both sides of the door."""
 
     name = "in_process"
-    concurrent = False
+    stillborn = 500
+    sends_empty = True
+    tells = "close"
 
     def __init__(self, door: doors.Door, folder: Path) -> None:
         self.variants = {name: validator(app) for name, app in doors.variants(door, validator).items()}
@@ -183,16 +211,26 @@ class InProcess:
     def converse(self, asks: list[Ask]) -> list[Answered]:
         return [self.run(ask, io.BytesIO()) for ask in asks]
 
+    def at_once(self, asks: list[Ask]) -> list[Answered]:
+        with lines_caught() as caught, ThreadPoolExecutor(CLIENTS) as threads:
+            answers = list(threads.map(lambda ask: self.handle(ask, io.BytesIO(), caught), asks))
+        self.written.append(caught)
+        return share(caught.all, answers)
+
     def leave(self, ask: Ask) -> Answered:
         return self.run(ask, Leaving())
 
     def run(self, ask: Ask, out: io.BytesIO) -> Answered:
-        handler = Handler(io.BytesIO(ask.body or b""), out, io.StringIO(), environ(ask), multithread=False)
         with lines_caught() as caught:
-            began = time.time()
-            handler.run(self.variants[ask.variant])
-            ended = time.time()
+            answered = self.handle(ask, out, caught)
         self.written.append(caught)
+        return answered
+
+    def handle(self, ask: Ask, out: io.BytesIO, caught: Lines) -> Answered:
+        handler = Handler(io.BytesIO(ask.body or b""), out, io.StringIO(), environ(ask), multithread=True)
+        began = time.time()
+        handler.run(self.variants[ask.variant])
+        ended = time.time()
         status, headers, body = parse_answer(out.getvalue(), ask.method)
         return Answered(status, headers, body, began, ended, lambda: caught.all)
 
@@ -255,6 +293,16 @@ def lines_caught(**settings: Any) -> Iterator[Lines]:
     with config.kept():
         wideevents.configure(service="contract", output=lines, logging=False, **settings)
         yield lines
+
+
+def share(lines: list[dict[str, Any]], answers: list[Answered]) -> list[Answered]:
+    """Let each of *answers* look at its own lines alone."""
+    mine: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        mine.setdefault(line["http.request.id"], []).append(line)
+    for answered in answers:
+        answered.look = partial(mine.get, answered.headers["X-Request-ID"], [])
+    return answers
 
 
 def environ(ask: Ask, **more: str) -> dict[str, str]:
@@ -337,7 +385,9 @@ class Process:
     """A real server in a process of its own, which is started by the first request."""
 
     name: str
-    concurrent = True
+    stillborn = 500
+    sends_empty = True
+    tells = "close"
 
     def __init__(self, door: doors.Door, folder: Path) -> None:
         self.door = door
@@ -354,15 +404,18 @@ class Process:
         """Start the server on a socket that listens already, so that no request comes too early."""
         with socket.create_server(("127.0.0.1", 0)) as listening, self.log.open("ab") as log:
             self.port = listening.getsockname()[1]
-            self.process = subprocess.Popen(
-                self.command(listening.fileno()),
-                pass_fds=[listening.fileno()],
-                cwd=self.log.parent,
-                env=environment(WIDEEVENTS_OUTPUT=str(self.lines.path), OTEL_SERVICE_NAME="contract"),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            self.process = self.spawn(self.command(listening.fileno()), log, [listening.fileno()])
+
+    def spawn(self, command: list[str], log: IO[bytes], inherited: list[int]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            pass_fds=inherited,
+            cwd=self.log.parent,
+            env=environment(WIDEEVENTS_OUTPUT=str(self.lines.path), OTEL_SERVICE_NAME="contract"),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
 
     def converse(self, asks: list[Ask]) -> list[Answered]:
         if self.process is None:
@@ -375,13 +428,22 @@ class Process:
         finally:
             connection.close()
 
+    def at_once(self, asks: list[Ask]) -> list[Answered]:
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            return [answered for (answered,) in clients.map(lambda ask: self.converse([ask]), asks)]
+
     def exchange(self, connection: HTTPConnection, ask: Ask) -> Answered:
         began = time.time()
         connection.putrequest(ask.method, ask.path, skip_host=True, skip_accept_encoding=True)
         for name, value in ask.sent_headers.items():
             connection.putheader(name, value.encode("latin-1"))
         connection.endheaders(ask.body)
-        response = connection.getresponse()
+        try:
+            response = connection.getresponse()
+        except RemoteDisconnected:
+            if self.stillborn:
+                raise
+            return Answered(0, HTTPMessage(), b"", began, time.time(), lambda: self.lines.of(ask.sent_id))
         body = read_body(response)
         ended = time.time()
         shown = response.headers.get("X-Request-ID", ask.sent_id)
@@ -442,7 +504,6 @@ class GunicornSync(Process):
     """One process that serves one request after another."""
 
     name = "gunicorn_sync"
-    concurrent = False
     workers: tuple[str, ...] = ("--worker-class=sync",)
 
     def command(self, descriptor: int) -> list[str]:
@@ -453,8 +514,14 @@ class GunicornThreads(GunicornSync):
     """One process with a pool of threads, whose contexts are used again and again."""
 
     name = "gunicorn_gthread"
-    concurrent = True
     workers = ("--worker-class=gthread", "--threads=8")
+
+
+class GunicornGevent(GunicornSync):
+    """One process that is patched by gevent: every request is a greenlet, and none of them a thread."""
+
+    name = "gunicorn_gevent"
+    workers = ("--worker-class=gevent",)
 
 
 class Waitress(Process):
@@ -464,7 +531,7 @@ class Waitress(Process):
 
 
 SERVERS: dict[str, type[Server]] = {
-    server.name: server for server in (InProcess, Werkzeug, GunicornSync, GunicornThreads, Waitress)
+    server.name: server for server in (InProcess, Werkzeug, GunicornSync, GunicornThreads, GunicornGevent, Waitress)
 }
 
 

@@ -16,8 +16,8 @@ from threading import Event
 
 import pytest
 
-from tests.integrations.processes import HOST, Fields, Running, doubled, events, running
-from tests.integrations.servers import PATIENCE, ROOT
+from tests.integrations.processes import HOST, Fields, Running, doubled, events, running, stop
+from tests.integrations.servers import PATIENCE, ROOT, eventually
 
 CUSTOMERS = 8
 REQUESTS = 500
@@ -31,6 +31,76 @@ CARDS = {
     "4000 0000 0000 0119": ["order cancelled", "Exception on /checkout [POST]"],
 }
 """What the shop logs for each of them; the last line of a crash is Flask's."""
+
+
+ASGI_APP = """
+import logging
+import sys
+import wideevents
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route
+from wideevents.integrations.asgi import WideEvents
+
+wideevents.configure(service="shop")
+logger = logging.getLogger("shop")
+
+async def parts():
+    yield b"part"
+    raise ValueError("in mid-stream")
+
+async def page(request):
+    logger.warning("asked for %s", request.url.path)
+    print("printed", request.url.path)
+    if request.url.path == "/crash":
+        raise ValueError("nobody handles this")
+    return StreamingResponse(parts()) if request.url.path == "/broken" else PlainTextResponse("ok")
+
+async def raw(scope, receive, send):
+    path = scope["path"]
+    logger.warning("asked for %s", path)
+    print("printed", path)
+    if path.endswith("/crash"):
+        raise ValueError("nobody handles this")
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"part", "more_body": True})
+    if path.endswith("/broken"):
+        raise ValueError("in mid-stream")
+    await send({"type": "http.response.body"})
+
+starlette = Starlette(routes=[Route(path, page) for path in ("/", "/crash", "/broken")])
+
+@WideEvents
+async def app(scope, receive, send):
+    await (raw if scope.get("path", "").startswith("/raw") else starlette)(scope, receive, send)
+"""
+
+LINES = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"default": {}, "access": {}},
+    "handlers": {"lines": {"class": "wideevents.integrations.uvicorn.Handler"}},
+    "loggers": {
+        name: {"handlers": ["lines"], "level": "INFO", "propagate": False}
+        for name in ("uvicorn", "hypercorn.error", "_granian")
+    }
+    | {"_granian.utils": {"level": "CRITICAL"}},
+}
+"""
+What a server takes that has no door for its log of its own: every one of them knows `dictConfig`.
+
+granian tells what an application raised as text, without the exception: nobody can say which event it belongs to, and
+that alerts already.
+"""
+
+GUNICORN = ("gunicorn", "--no-control-socket", "--logger-class=wideevents.integrations.gunicorn.Logger")
+ASGI_SERVERS = {
+    "uvicorn": ("uvicorn", "--fd={fd}", "--log-config=lines.json"),
+    "hypercorn": ("hypercorn", "--workers=0", "--bind=fd://{fd}", "--log-config=json:lines.json"),
+    "granian": ("granian", "--port={port}", "--interface=asgi", "--log-config=lines.json"),
+    "gunicorn": (*GUNICORN, "--worker-class=asgi", "--workers=2", "--bind=fd://{fd}"),
+}
+PAGES = {f"{where}/{what}": what for where in ("", "/raw") for what in ("", "crash", "broken")}
 
 
 @dataclass
@@ -186,3 +256,33 @@ class TestOneStream:
 
         assert [line["level"] for line in lines if "SIGKILL" in line.get("message", "")] == ["error"]
         assert sum(not each.status for each in sent) <= CUSTOMERS
+
+
+class TestAsgi:
+    """The same under the servers for ASGI, where an application raises through its server."""
+
+    @pytest.mark.parametrize("name", ASGI_SERVERS)
+    def test_requests_and_errors(self, tmp_path: Path, name: str) -> None:
+        """Each request has one event; what the server says of an error belongs to the event, which alerts alone."""
+        (tmp_path / "shop.py").write_text(ASGI_APP)
+        (tmp_path / "lines.json").write_text(json.dumps(LINES))
+        with running(tmp_path, "-m", *ASGI_SERVERS[name], "shop:app") as server:
+            eventually(lambda: server.get("/"), f"{name} to answer")
+            with ThreadPoolExecutor(CUSTOMERS) as pool:
+                statuses = list(pool.map(server.get, [*PAGES] * 8))
+            lines = stop(server)
+
+        found = {each["event.id"]: each for each in events(lines)}
+        assert set(statuses) == {0, 200, 500}  # 0 is an answer that broke off
+        assert Counter(each["url.path"] for each in found.values()) == Counter([*PAGES] * 8 + ["/"])
+        said = [line for line in lines if line.get("log.logger") in {"shop", "py.stdout"}]
+        paths = [found[line["event.id"]]["url.path"] for line in said]
+        assert (len(said), paths) == (2 * len(found), [line["message"].split()[-1] for line in said])
+
+        broken = {key: each["url.path"] for key, each in found.items() if PAGES[each["url.path"]]}
+        assert {key for key, each in found.items() if each["alert.urgency"] == "page"} == broken.keys()
+        told = {line.get("event.id") for line in lines if "message" in line and "exception.stacktrace" in line}
+        raw = {key for key, path in broken.items() if path.startswith("/raw")}
+        assert told <= broken.keys()
+        assert told >= raw or name == "granian"
+        assert [line for line in lines if "message" in line and line.get("alert.urgency") == "page"] == []

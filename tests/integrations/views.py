@@ -1,11 +1,15 @@
-"""The little application that every door serves: plain functions, which know no framework."""
+"""The little application that every door serves: plain functions, which know no framework and no way to wait."""
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
@@ -58,21 +62,91 @@ class Answer:
     A body is bytes, whose length is announced, or an iterator, whose length is not; *file* is sent in its place.
     """
 
-    body: bytes | Iterator[bytes] = b""
+    body: bytes | Iterator[bytes] | AsyncIterator[bytes] = b""
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     file: Path | None = None
 
 
 View = Callable[..., Answer]
+Coroutine = Callable[..., Awaitable[Answer]]
+
+Pause = float
+"""Seconds: what a view, or the parts of its body, gives to whoever runs it, who waits that long in a way of his own."""
+
+Waiting = Generator[Pause, None, Answer]
+Plan = Callable[..., Answer | Waiting]
+Parts = Generator[Pause | bytes, None, None]
+
+
+def waiting(plan: Plan) -> View:
+    """Return a function that does as planned, and sleeps where it pauses."""
+
+    @wraps(plan)
+    def view(asked: Asked, **parameters: str) -> Answer:
+        answer = plan(asked, **parameters)
+        while not isinstance(answer, Answer):
+            try:
+                time.sleep(next(answer))
+            except StopIteration as returned:
+                answer = returned.value
+        return answer if isinstance(answer.body, bytes) else replace(answer, body=slept(answer.body))
+
+    return view
+
+
+def awaiting(plan: Plan) -> Coroutine:
+    """Return a coroutine function that does as planned, and lets others run where it pauses."""
+
+    @wraps(plan)
+    async def view(asked: Asked, **parameters: str) -> Answer:
+        answer = plan(asked, **parameters)
+        while not isinstance(answer, Answer):
+            try:
+                await asyncio.sleep(next(answer))
+            except StopIteration as returned:
+                answer = returned.value
+        return answer if isinstance(answer.body, bytes) else replace(answer, body=awaited(answer.body))
+
+    return view
+
+
+def slept(parts: Parts) -> Iterator[bytes]:
+    """Hand on the parts of a body, and sleep between them."""
+    with closing(parts):
+        for part in parts:
+            if isinstance(part, bytes):
+                yield part
+            else:
+                time.sleep(part)
+
+
+async def awaited(parts: Parts) -> AsyncIterator[bytes]:
+    """Hand on the parts of a body, and let others run between them."""
+    with closing(parts):
+        for part in parts:
+            if isinstance(part, bytes):
+                yield part
+            else:
+                await asyncio.sleep(part)
 
 
 class Route(NamedTuple):
     """A path, and what answers there; a parameter is written as Flask and Django do."""
 
     template: str
-    view: View
+    plan: Plan
     method: str = "GET"
+
+    @property
+    def view(self) -> View:
+        """What answers in a thread that may wait."""
+        return waiting(self.plan)
+
+    @property
+    def coroutine(self) -> Coroutine:
+        """What answers in an event loop."""
+        return awaiting(self.plan)
 
 
 def plain(asked: Asked) -> Answer:
@@ -81,9 +155,9 @@ def plain(asked: Asked) -> Answer:
 
 
 def streamed(asked: Asked) -> Answer:
-    def parts() -> Iterator[bytes]:
+    def parts() -> Parts:
         for part in PARTS:
-            time.sleep(PAUSE)
+            yield PAUSE
             wideevents.increment("parts")
             yield part
 
@@ -93,7 +167,7 @@ def streamed(asked: Asked) -> Answer:
 def broken(asked: Asked) -> Answer:
     """Fail when a part of the body is out."""
 
-    def parts() -> Iterator[bytes]:
+    def parts() -> Parts:
         yield PARTS[0]
         raise CrashError("in mid-stream")
 
@@ -103,7 +177,7 @@ def broken(asked: Asked) -> Answer:
 def stillborn(asked: Asked) -> Answer:
     """Fail before the first part, when the status is decided and not yet sent."""
 
-    def parts() -> Iterator[bytes]:
+    def parts() -> Parts:
         raise CrashError("before the first part")
         yield b""
 
@@ -111,13 +185,13 @@ def stillborn(asked: Asked) -> Answer:
 
 
 def endless(asked: Asked) -> Answer:
-    """Stream until the client has gone; for ten seconds, if it does not."""
+    """Stream until the client has gone; for ten seconds, if it does not, or for as many parts as were asked for."""
 
-    def parts() -> Iterator[bytes]:
+    def parts() -> Parts:
         try:
-            for _ in range(1_000):
+            for _ in range(int(asked.query.get("parts", 1_000))):
                 yield b"x" * 1_000
-                time.sleep(0.01)
+                yield 0.01
         finally:
             wideevents.add_field("cleaned_up", 1)
 
@@ -156,14 +230,14 @@ def upload(asked: Asked) -> Answer:
     return Answer(str(len(asked.body)).encode(), 201)
 
 
-def slow(asked: Asked) -> Answer:
-    time.sleep(0.06)
+def slow(asked: Asked) -> Waiting:
+    yield 0.06
     return Answer(b"slow")
 
 
-def healthz(asked: Asked) -> Answer:
+def healthz(asked: Asked) -> Waiting:
     """Answer a health check: well, or too late, or badly, as asked."""
-    time.sleep(float(asked.query.get("sleep", 0)))
+    yield float(asked.query.get("sleep", 0))
     return Answer(b"health", int(asked.query.get("status", 200)))
 
 
@@ -192,17 +266,23 @@ def many(asked: Asked) -> Answer:
     return Answer(b"many")
 
 
-def echo(asked: Asked) -> Answer:
+def echo(asked: Asked) -> Waiting:
     """Add fields that no other request has, with time between them for others to come in."""
     mark = asked.query["mark"]
     wideevents.add_field(f"echo.{mark}", mark)
-    time.sleep(0.002)
+    yield 0.002
     wideevents.add_field("echo_last", mark)
     return Answer(mark.encode())
 
 
 def own_id(asked: Asked) -> Answer:
     return Answer(b"own", headers=(("X-Request-ID", asked.query["id"]),))
+
+
+def collected(asked: Asked) -> Answer:
+    """Clean up what requests before have left behind in circles."""
+    gc.collect()
+    return Answer(b"collected")
 
 
 def file(asked: Asked) -> Answer:
@@ -239,6 +319,7 @@ ROUTES = (
     Route("/many", many),
     Route("/echo", echo),
     Route("/own-id", own_id),
+    Route("/collected", collected),
     Route("/file", file),
     Route("/reset/<token>", reset),
     Route("/greet/<name>", greet),
