@@ -239,6 +239,13 @@ def called_by(module: str, work: Callable[[FrameType], Any]) -> Any:
     return space["call"]()
 
 
+@pytest.fixture
+def without_gevent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave signals to us: where gevent is imported, as other tests have it, its handlers could not be seen."""
+    monkeypatch.delitem(sys.modules, "gevent", raising=False)
+
+
+@pytest.mark.usefixtures("without_gevent")
 class TestWatch:
     def test_is_there_as_long_as_the_event(self, recorder: Recorder) -> None:
         """Then the default action is."""

@@ -16,25 +16,30 @@ Run = Callable[..., Any]
 HOUSEKEEPERS = frozenset({"concurrent.futures.process", "multiprocessing.pool"})
 """Modules whose own threads serve a pool of processes, whoever submits to it: what they call back is in no event."""
 
+CAREFUL = sys.version_info >= (3, 12)
+"""Whether garbage is collected between two instructions only; before, also in the middle of a `ContextVar.set`."""
+
 _installing = Lock()
 _originals: dict[str, Run] = {}
 _greenlets: dict[str, Any] = {}
 
 
-def install(variable: ContextVar[Any]) -> None:
+def install(variable: ContextVar[Any], *, collections: bool = CAREFUL) -> None:
     """
     Carry the value of *variable* into threads and thread pools, from now on; a second call changes nothing.
 
     Where gevent is imported by now, into its greenlets and its thread pools, too. Only this variable travels, not the
     whole context: what other libraries keep in theirs is their decision. Tasks, `asyncio.to_thread` and
-    `run_in_executor` need nothing more: they copy the context or submit to a pool.
+    `run_in_executor` need nothing more: they copy the context or submit to a pool. *collections* says whether it is
+    taken off while garbage is collected.
     """
     with _installing:
         if not _originals:
             _originals.update(start=Thread.start, submit=ThreadPoolExecutor.submit)
             Thread.start = _carrying_start(Thread.start, variable)  # type: ignore[method-assign]
             ThreadPoolExecutor.submit = _carrying_submit(ThreadPoolExecutor.submit, variable)  # type: ignore[method-assign]
-            gc.callbacks.append(_Collections(variable))
+            if collections:
+                gc.callbacks.append(_Collections(variable))
         gevent = sys.modules.get("gevent")
         if gevent is not None and not _greenlets:
             _follow_greenlets(gevent, variable)

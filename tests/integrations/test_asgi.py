@@ -588,7 +588,7 @@ class TestErrors:
             """Be an error of the application, unless its client has left."""
 
         wideevents.configure(service="contract", output=lines)
-        server = logging.getLogger("uvicorn.error")
+        server = logging.getLogger("a.server")  # uvicorn's own may be configured by another test
         server.addFilter(plain := Plain())  # as the door for uvicorn's own log has it
         try:
             Dialogue(*messages).run(WideEvents(sending(ClientDisconnect(), reads=1)))

@@ -199,7 +199,7 @@ class TestStreaming:
         """It has what it wanted, and nothing has failed."""
         with wideevents.event("work") as event:
             with session.get(callee.url("/parts"), stream=True) as answered:
-                assert next(answered.iter_lines()) == PART.strip()
+                assert next(answered.iter_lines(chunk_size=1)) == PART.strip()
                 assert "http.client.count" not in (event.fields or {})
             assert (event.fields or {})["http.client.count"] == 1
 

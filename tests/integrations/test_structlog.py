@@ -357,8 +357,7 @@ class TestOwnChain:
         seen: list[dict[str, Any]] = []
         self.chain(door.add_event, lambda _, __, event_dict: seen.append(dict(event_dict)) or "")
         with wideevents.event("job") as event:
-            assert event.fields is not None
-            event.fields["http.request.id"] = "abc"
+            event.request_id = "abc"
             structlog.get_logger().info("said")
         structlog.get_logger().info("outside")
         inside, outside = seen

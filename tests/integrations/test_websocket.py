@@ -364,9 +364,10 @@ class TestClose:
 
     def test_what_is_no_code_is_left_out(self, lines: Lines) -> None:
         """It is the server's matter to refuse it."""
-        converse(sending(ACCEPT, CLOSE | {"code": "1000", "reason": 7}))
+        for code in ("1000", None, []):
+            converse(sending(ACCEPT, CLOSE | {"code": code, "reason": 7}))
 
-        assert ending(lines.one) == {STATUS: 101, "outcome": "success", BY: "server"}
+        assert [ending(line) for line in lines.all] == [{STATUS: 101, "outcome": "success", BY: "server"}] * 3
 
     def test_a_cancelled_connection(self, lines: Lines) -> None:
         """Its server is stopped."""

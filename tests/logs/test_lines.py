@@ -179,8 +179,7 @@ class TestWhoseALineIs:
     def test_in_a_request_it_has_the_id_of_the_request(self) -> None:
         """It is what the client, and the proxy before us, know the request by."""
         with caught() as logged, wideevents.event("job") as event:
-            assert event.fields is not None
-            event.fields["http.request.id"] = "abc"
+            event.request_id = "abc"
             config.logs().write(config.logs().line(said()))
 
             assert "abc" == logged.one()["http.request.id"]

@@ -210,7 +210,7 @@ class TestFaults:
         health.lost("theirs", "TheirSink", "A line is lost.")
 
         losses = {labels["sink"]: value for labels, value in counting.values("wideevents_lost_total", service="shop")}
-        assert losses == {"lines": 5.0, "console": 0.0, "logging": 0.0, "sentry": 0.0, "other": 1.0}
+        assert losses == {"lines": 5.0, "console": 0.0, "logging": 0.0, "sentry": 0.0, "otlp": 0.0, "other": 1.0}
 
     def test_what_was_withheld_from_sentry_is_counted(self, counting: Counting) -> None:
         """A storm is seen in its numbers, where its reports are few."""

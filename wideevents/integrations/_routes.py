@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, MutableMapping
-from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeAlias
@@ -21,8 +19,6 @@ Found: TypeAlias = tuple[str, Any, object]
 
 BELOW = "/{path:path}"
 """What follows the path of a mount whose application has no routes, such as a folder of files."""
-
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 DEEP = 20
 """Layers of middleware around a mounted application that are looked into."""
@@ -135,24 +131,14 @@ def _searched_in_litestar(scope: Scope, known: dict[str, str]) -> tuple[str, Any
     """Return the whole template of a route, its handler and its parameters: Litestar tells it without their types."""
     app, handler, parameters = scope["app"], scope.get("route_handler"), scope.get("path_params")
     template = scope.get("path_template")
-    if handler is None:
-        _, handler, _, parameters, template = _for_another_method(scope, app.asgi_router)
+    if handler is None:  # a 405 has a route all the same, and its parameters may be secret; every path has OPTIONS
+        below = scope["path"].removeprefix(scope.get("root_path", ""))
+        _, _, _, parameters, template = app.asgi_router.handle_routing(path=below, method="OPTIONS")
     if template:
         known[template] = next(route.path for route in app.routes if route.path_format == template)
         return known[template], handler, parameters
     mounts = (route.path for route in app.routes if getattr(route, "route_handler", None) is handler)
     return next(mounts).rstrip("/") + BELOW, handler, parameters
-
-
-def _for_another_method(scope: Scope, router: Any) -> Any:
-    """A 405 has a route all the same, and its parameters may be secret."""
-    error: Any = sys.exception()
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    if getattr(error, "status_code", None) == 405:
-        for method in METHODS:
-            with suppress(type(error)):
-                return router.handle_routing(path=path, method=method)
-    return None
 
 
 def _from_root(scope: Scope, path: str, template: str) -> str:

@@ -29,10 +29,10 @@ INTERNAL = 1011
 RESTARTING = 1012
 """What the application is told, as if by its client, when the server is stopped."""
 
-FAILURES = frozenset({INTERNAL, 1013, 1014})
+FAILURES = (INTERNAL, 1013, 1014)
 """What an application closes with where it would answer 500, 503 or 502."""
 
-UNHANDLED = frozenset({INTERNAL, 4500})
+UNHANDLED = (INTERNAL, 4500)
 """What frameworks close with for an exception that nobody handled; 4500 is Litestar's."""
 
 

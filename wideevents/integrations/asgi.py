@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from wideevents import config
@@ -15,6 +16,12 @@ from wideevents.integrations._websocket import WebSocket
 
 Application: TypeAlias = Callable[[Any, Any, Any], Awaitable[Any]]
 """Every framework has types of its own for the scope, `receive` and `send` (ASGI 3.0)."""
+
+HEADERS = (b"host", b"x-forwarded-for", b"user-agent", LENGTH, ID, b"traceparent", b"tracestate")
+"""What is read of a request's headers."""
+
+NONE = dict.fromkeys(HEADERS, b"")
+_named = itemgetter(*HEADERS)
 
 
 class WideEvents:
@@ -133,23 +140,24 @@ def head(scope: Scope) -> Head:
     found = dict(headers)
     if len(found) != len(headers):
         found = _joined(headers)
-    asked, sent = scope.get, found.get
+    asked = scope.get
     query, client, server = asked("query_string"), asked("client"), asked("server")
-    host, user_agent, length = sent(b"host"), sent(b"user-agent"), sent(LENGTH)
-    forwarded, own, parent, state = sent(b"x-forwarded-for"), sent(ID), sent(b"traceparent"), sent(b"tracestate")
+    # One text is made of all, and divided again: a header holds no line feed.
+    texts = b"\n".join(_named({**NONE, **found})).decode("latin-1").split("\n", len(HEADERS) - 1)
+    host, forwarded_for, user_agent, length, own, parent, state = texts
     read = (
         asked("method", "GET"),
         scope["path"],
         query and query.decode("latin-1"),
         asked("scheme"),
-        host.decode("latin-1") if host else server and server[0],
+        host or (server and server[0]),
         client and client[0],
-        forwarded and forwarded.decode("latin-1"),
-        user_agent and user_agent.decode("latin-1"),
-        length and length.decode("latin-1"),
-        own and own.decode("latin-1"),
-        parent and parent.decode("latin-1"),
-        state and state.decode("latin-1"),
+        forwarded_for,
+        user_agent,
+        length,
+        own,
+        parent,
+        state,
     )
     return tuple.__new__(Head, read)  # what Head(...) does, without the call of a Python function around it
 

@@ -214,7 +214,7 @@ class Logs:
         }
         if event is not None and own is not None:
             record["event.id"], record["trace.id"] = event.id, event.trace_id
-            request_id = own.get("http.request.id")
+            request_id = event.request_id
         elif origin is not None:
             record["event.id"], record["trace.id"], request_id = origin
         else:
