@@ -47,7 +47,8 @@ from tests.strict import parse_line
 from wideevents import ConfigurationError, add_field, config, context
 from wideevents.integrations._connection import KEY
 from wideevents.integrations._printed import Plain
-from wideevents.integrations.asgi import WideEvents, head
+from wideevents.integrations._scope import head
+from wideevents.integrations.asgi import WideEvents
 from wideevents.recorder import Recorder
 
 with warnings.catch_warnings():  # it would rather have another client than httpx

@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 
 from wideevents.context import variable
 from wideevents.integrations._door import Door, Head
-from wideevents.integrations._request import REQUEST_ID, Request
-from wideevents.integrations._routes import FRAMEWORKS, Scope, find, framework
+from wideevents.integrations._request import Request
+from wideevents.integrations._routes import FRAMEWORKS, find, framework
+from wideevents.integrations._scope import ID, LENGTH, Scope
 from wideevents.levels import Level
 from wideevents.values import guarded
 
@@ -19,8 +20,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 KEY = "wideevents.request"
 """Where the scope holds the request in progress; an application mounted below finds it, and adds to its event."""
-
-ID, LENGTH = REQUEST_ID.lower().encode(), b"content-length"
 
 MOST_DIGITS = 19
 """Digits of a number that 64 bits may not hold."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeAlias
 
+from wideevents.integrations._scope import Scope
 from wideevents.values import guarded
-
-Scope: TypeAlias = MutableMapping[str, Any]
 
 FRAMEWORKS = frozenset({"starlette", "fastapi", "litestar"})
 """Packages that we know; their exceptions are their way to answer, such as an HTTPException."""

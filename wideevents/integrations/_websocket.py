@@ -9,7 +9,7 @@ from typing import Any
 
 from wideevents.integrations._connection import Connection, Message, Receive, Send
 from wideevents.integrations._door import Door, Head
-from wideevents.integrations._routes import Scope
+from wideevents.integrations._scope import Scope
 from wideevents.levels import Level
 
 NAME = "WEBSOCKET"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
-from collections.abc import AsyncIterator, Iterator
-from copy import copy
 from typing import Any, TypeVar
 
 from wideevents.errors import ConfigurationError
-from wideevents.integrations._calls import Call, Hosts, Propagation, check_inner, of_request
+from wideevents.integrations._calls import Hosts, Propagation, check_inner
+from wideevents.integrations._httpx import AsyncBody, SyncBody, begin, telling
 
 try:
     import httpx
@@ -43,14 +41,14 @@ class Transport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request*, and count it."""
-        call = _begin(request)
+        call = begin(request)
         try:
-            response = self._inner.handle_request(_telling(request, self._propagation))
+            response = self._inner.handle_request(telling(request, self._propagation))
         except BaseException:
             call.end(failed=True)
             raise
         if call.counts and not response.is_closed and isinstance(response.stream, httpx.SyncByteStream):
-            response.stream = _SyncBody(response, response.stream, call)
+            response.stream = SyncBody(response, response.stream, call)
         else:
             call.end(failed=response.is_server_error)
         return response
@@ -79,14 +77,14 @@ class AsyncTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request*, and count it."""
-        call = _begin(request)
+        call = begin(request)
         try:
-            response = await self._inner.handle_async_request(_telling(request, self._propagation))
+            response = await self._inner.handle_async_request(telling(request, self._propagation))
         except BaseException:
             call.end(failed=True)
             raise
         if call.counts and not response.is_closed and isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = _AsyncBody(response, response.stream, call)
+            response.stream = AsyncBody(response, response.stream, call)
         else:
             call.end(failed=response.is_server_error)
         return response
@@ -123,66 +121,3 @@ def watch(client: C, *, propagate: Hosts = True) -> C:
     watched._transport = around(watched._transport)  # noqa: SLF001
     watched._mounts = {pattern: around(transport) for pattern, transport in watched._mounts.items()}  # noqa: SLF001
     return client
-
-
-class _Body:
-    """
-    Pass a body on, and end its call when it is closed, or collected without.
-
-    What breaks while it is read fails the call; a reader that stops does not.
-    """
-
-    def __init__(self, response: httpx.Response, stream: Any, call: Call) -> None:
-        self._stream = stream
-        self._call = call
-        self._failed = response.is_server_error
-
-    def __del__(self) -> None:
-        self._call.end(failed=self._failed)
-
-
-class _SyncBody(_Body, httpx.SyncByteStream):
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            yield from self._stream
-        except Exception:
-            self._failed = True
-            raise
-
-    def close(self) -> None:
-        try:
-            self._stream.close()
-        finally:
-            self._call.end(failed=self._failed)
-
-
-class _AsyncBody(_Body, httpx.AsyncByteStream):
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for part in self._stream:
-                yield part
-        except (Exception, CancelledError):
-            self._failed = True
-            raise
-
-    async def aclose(self) -> None:
-        try:
-            await self._stream.aclose()
-        finally:
-            self._call.end(failed=self._failed)
-
-
-def _begin(request: httpx.Request) -> Call:
-    return of_request(request.method, request.url.host, request.url.port)
-
-
-def _telling(request: httpx.Request, propagation: Propagation) -> httpx.Request:
-    """Return *request* with the ids: a copy, since a client makes of its own request the next one of a redirect."""
-    headers = propagation.headers(request.url.host, request.headers)
-    if not headers:
-        return request
-    sent = copy(request)  # which leaves out what cannot be pickled
-    sent.stream, sent.extensions = request.stream, request.extensions
-    sent.headers = request.headers.copy()
-    sent.headers.update(headers)
-    return sent
