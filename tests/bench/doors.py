@@ -9,11 +9,13 @@ rounds. Absolute figures are the machine's; the ratios are what can be compared.
 from __future__ import annotations
 
 import asyncio
-import os
+import io
 import statistics
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import django
@@ -70,8 +72,11 @@ def add_all(add: Add) -> None:
 
 def serve_wsgi(app: Any, number: int) -> None:
     """Call *app* as a WSGI server does, *number* times."""
+    def start_response(status: str, headers: object, exc_info: object = None) -> None:
+        assert status == "200 OK"
+
     for _ in range(number):
-        body = app(dict(ENVIRON, **{"wsgi.input": None}), lambda status, headers, exc_info=None: None)
+        body = app({**ENVIRON, "wsgi.input": io.BytesIO()}, start_response)
         for _ in body:
             pass
         close = getattr(body, "close", None)
@@ -82,17 +87,27 @@ def serve_wsgi(app: Any, number: int) -> None:
 def serve_asgi(app: Any, number: int) -> None:
     """Call *app* as an ASGI server does, *number* times."""
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
     async def send(message: dict[str, Any]) -> None:
-        pass
+        assert message.get("status", 200) == 200
 
     async def serve() -> None:
         for _ in range(number):
-            await app({**SCOPE, "state": {}}, receive, send)
+            await app({**SCOPE, "state": {}}, Client().receive, send)
 
     asyncio.run(serve())
+
+
+class Client:
+    """Send a request without a body, and stay."""
+
+    def __init__(self) -> None:
+        self.sent = False
+
+    async def receive(self) -> dict[str, Any]:
+        if self.sent:
+            await asyncio.Future()
+        self.sent = True
+        return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def raw_wsgi(add: Add) -> Any:
@@ -218,8 +233,12 @@ def measure(found: dict[str, tuple[Serve, Serve]]) -> dict[str, tuple[float, flo
 
 def main() -> None:
     """Print the table."""
-    wideevents.configure(service="bench", output=os.devnull, logging=False)
-    taken = measure(contenders())
+    with tempfile.TemporaryDirectory() as folder:
+        lines = Path(folder, "lines.jsonl")
+        wideevents.configure(service="bench", version="1.0.0", environment="test", output=lines, logging=False)
+        doors = contenders()
+        taken = measure(doors)
+        assert lines.read_bytes().count(b"\n") == len(doors) * (ROUNDS + 1) * REQUESTS, "a line for every request"
     wsgi_added = taken["wsgi"][1] - taken["wsgi"][0]
     print(f"{'door':14}{'bare':>9}{'added':>9}{'beside wsgi':>13}")
     for name, (bare, ours) in taken.items():

@@ -25,6 +25,10 @@ class WideEvents:
     The settings are those of `Door`. The application behaves as it would without: same status, headers (but the request
     id), body and exceptions. A background task that the response begins is part of its event, but not of its duration.
     Attributes are those of the application: `app.state`, `app.routes`.
+
+    It stands around the application, or among its middleware, `app.add_middleware(WideEvents)`; but then the 500 that
+    Starlette answers with has no request id. Litestar sets up the root logger itself, unless its `logging_config` is
+    None.
     """
 
     def __init__(
