@@ -72,6 +72,7 @@ def add_all(add: Add) -> None:
 
 def serve_wsgi(app: Any, number: int) -> None:
     """Call *app* as a WSGI server does, *number* times."""
+
     def start_response(status: str, headers: object, exc_info: object = None) -> None:
         assert status == "200 OK"
 

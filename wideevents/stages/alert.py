@@ -14,6 +14,8 @@ from wideevents.frames import Application, Frame
 from wideevents.levels import Level
 from wideevents.owners import Owners, Place
 
+WARNING = Level.WARNING  # the hot path looks nothing up in an enumeration
+
 KNOWN_LIMIT = 4_096
 
 _varying = re.compile(r"0x[0-9A-Fa-f]+|\b[0-9A-Fa-f]{8,}\b|\d+|'[^']*'|\"[^\"]*\"")
@@ -38,7 +40,7 @@ class Alert:
     def __call__(self, event: Event) -> Event:
         """Route an event."""
         record = event.record
-        if event.level >= Level.WARNING:
+        if event.level >= WARNING:
             names = [record[name] for name in ("http.route", "event.name") if name in record]
             self._call(record, names, owners.places(self._frames(event.errors), event.handler))
             self._fingerprint(record, record["event.name"], record.get("error.type", ""))
@@ -56,7 +58,7 @@ class Alert:
     def line(self, line: E) -> E:
         """Route a log line: one outside any event calls somebody itself."""
         record = line.record
-        if line.level >= Level.WARNING and "alert.urgency" in record:
+        if line.level >= WARNING and "alert.urgency" in record:
             logger = record["log.logger"]
             self._call(record, [logger], [*owners.places(self._frames(line.errors), None), Place(logger, "")])
             about = f"{record.get('code.function.name', '')} {_varying.sub('#', record['message'])}"
