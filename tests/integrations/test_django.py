@@ -1293,11 +1293,12 @@ class TestSettings:
         assert run.returncode == 1
         assert "LOG_LEVEL='nonsense' cannot be used" in run.stderr
 
-    @pytest.mark.parametrize("room", ["django", "_django"])
+    @pytest.mark.parametrize("room", ["django", "_django", "_django_statements"])
     def test_without_django_the_extra_is_named(self, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """The error of the import says what to install."""
         monkeypatch.setitem(sys.modules, "django", None)
         monkeypatch.setitem(sys.modules, "django.core.exceptions", None)
+        monkeypatch.setitem(sys.modules, "django.db", None)
         spec = importlib.util.find_spec(f"wideevents.integrations.{room}")
         assert spec
         assert spec.loader

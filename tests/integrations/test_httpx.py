@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx
@@ -449,9 +450,10 @@ class TestWatch:
 
 
 class TestImport:
-    def test_names_the_extra_that_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("name", ["httpx.py", "_httpx.py"])
+    def test_names_the_extra_that_is_missing(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whoever has no httpx is told what to install."""
         monkeypatch.setitem(sys.modules, "httpx", None)
 
         with pytest.raises(ImportError, match=re.escape("httpx needs httpx: pip install 'wideevents[httpx]'")):
-            runpy.run_path(str(room.__file__))
+            runpy.run_path(str(Path(room.__file__).with_name(name)))

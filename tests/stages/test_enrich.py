@@ -123,6 +123,15 @@ class TestThread:
 
         assert parse_line(lines[0])["thread.name"] == "worker-3"
 
+    def test_one_that_has_only_a_number_is_not(self) -> None:
+        """Python's own name for what it knows nothing of is told neither."""
+        lines: list[bytes] = []
+        thread = Thread(target=lambda: lines.append(line_with({})), name="Dummy-3")
+        thread.start()
+        thread.join()
+
+        assert "thread.name" not in parse_line(lines[0])
+
     def test_one_that_python_did_not_start_is_not(self) -> None:
         """Python numbers greenlets and threads of C code as it sees them, which tells nobody anything."""
         lines: list[bytes] = []
