@@ -1,9 +1,10 @@
 """
-Measure what an event adds to a request behind every door, and compare the doors with the one for WSGI.
+Measure what an event adds to a request behind every door, and compare a framework's own door with the plain one.
 
-Run `make bench`. Each application answers the same request and adds the same eight fields, with the door and without.
-Everything runs in one process: rounds of each contender in turn, processor time of the process, the median of the
-rounds. Absolute figures are the machine's; the ratios are what can be compared.
+Run `make bench`. Each application answers the same request and adds the same eight fields: without a door, behind the
+plain one for WSGI or ASGI, and behind its framework's own, where there is one. Everything runs in one process: rounds
+of each contender in turn, processor time of the process, the median of the rounds. Absolute figures are the machine's;
+the ratios are what can be compared.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ SCOPE: dict[str, Any] = {
     "client": ("127.0.0.1", 50_000),
     "server": ("127.0.0.1", 8_000),
 }
+
+DJANGO_DOOR = ("wideevents.integrations.django.WideEvents",)
 
 Add = Callable[[str, Any], None]
 Serve = Callable[[int], None]
@@ -182,10 +185,9 @@ def set_up_django() -> None:
 urlpatterns: list[Any] = []
 
 
-def django_app(way: str, whose: str) -> Any:
+def django_app(way: str, whose: str, middleware: tuple[str, ...] = ()) -> Any:
     """Return a handler with the middleware or without; the URL says which view is meant."""
-    middleware = {"ours": ["wideevents.integrations.django.WideEvents"], "bare": []}
-    settings.MIDDLEWARE = middleware[whose]
+    settings.MIDDLEWARE = list(middleware)
     handler: Any = ASGIHandler() if way == "async" else WSGIHandler()
     prefix = f"/{way}/{whose}"
 
@@ -196,40 +198,48 @@ def django_app(way: str, whose: str) -> Any:
     return called
 
 
-def contenders() -> dict[str, tuple[Serve, Serve]]:
-    """Return for each door what serves a number of requests without it, and with it."""
+def contenders() -> dict[str, dict[str, Serve]]:
+    """Return for each framework what serves a number of requests: bare, behind the plain door, and behind its own."""
     add = wideevents.add_field
     set_up_django()
     flask_app = hello(add)
     flask.WideEvents(flask_app)
-    pairs: dict[str, tuple[Any, Any]] = {
-        "wsgi": (raw_wsgi(ignore), wsgi.WideEvents(raw_wsgi(add))),
-        "flask": (hello(None), flask_app),
-        "django": (django_app("sync", "bare"), django_app("sync", "ours")),
-        "asgi": (raw_asgi(ignore), asgi.WideEvents(raw_asgi(add))),
-        "starlette": (starlette(ignore), asgi.WideEvents(starlette(add))),
-        "fastapi": (fastapi(ignore), asgi.WideEvents(fastapi(add))),
-        "litestar": (litestar(ignore), asgi.WideEvents(litestar(add))),
-        "django async": (django_app("async", "bare"), django_app("async", "ours")),
+    wsgi_apps: dict[str, tuple[Any, Any, Any]] = {
+        "wsgi": (raw_wsgi(ignore), raw_wsgi(add), None),
+        "flask": (hello(None), hello(add), flask_app),
+        "django": (django_app("sync", "bare"), django_app("sync", "ours"), django_app("sync", "ours", DJANGO_DOOR)),
     }
-    wsgi_doors = {"wsgi", "flask", "django"}
-    return {
-        name: tuple(partial(serve_wsgi if name in wsgi_doors else serve_asgi, app) for app in pair)  # type: ignore[misc]
-        for name, pair in pairs.items()
+    asgi_apps: dict[str, tuple[Any, Any, Any]] = {
+        "asgi": (raw_asgi(ignore), raw_asgi(add), None),
+        "starlette": (starlette(ignore), starlette(add), None),
+        "fastapi": (fastapi(ignore), fastapi(add), None),
+        "litestar": (litestar(ignore), litestar(add), None),
+        "django async": (
+            django_app("async", "bare"),
+            django_app("async", "ours"),
+            django_app("async", "ours", DJANGO_DOOR),
+        ),
     }
+    found: dict[str, dict[str, Serve]] = {}
+    for apps, serve, door in ((wsgi_apps, serve_wsgi, wsgi.WideEvents), (asgi_apps, serve_asgi, asgi.WideEvents)):
+        for name, (bare, adding, own) in apps.items():
+            found[name] = {"bare": partial(serve, bare), "plain": partial(serve, door(adding))}
+            if own is not None:
+                found[name]["own"] = partial(serve, own)
+    return found
 
 
-def measure(found: dict[str, tuple[Serve, Serve]]) -> dict[str, tuple[float, float]]:
-    """Return microseconds of processor time per request, without and with the door: medians of interleaved rounds."""
-    rounds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in found}
+def measure(found: dict[str, dict[str, Serve]]) -> dict[str, dict[str, float]]:
+    """Return microseconds of processor time per request: medians of interleaved rounds."""
+    rounds: dict[str, dict[str, list[float]]] = {name: {way: [] for way in ways} for name, ways in found.items()}
     for round_ in range(ROUNDS + 1):
-        for name, pair in found.items():
-            for taken, serve in zip(rounds[name], pair, strict=True):
+        for name, ways in found.items():
+            for way, serve in ways.items():
                 before = time.process_time_ns()
                 serve(REQUESTS)
                 if round_:
-                    taken.append((time.process_time_ns() - before) / REQUESTS / 1000)
-    return {name: (statistics.median(bare), statistics.median(ours)) for name, (bare, ours) in rounds.items()}
+                    rounds[name][way].append((time.process_time_ns() - before) / REQUESTS / 1000)
+    return {name: {way: statistics.median(taken) for way, taken in ways.items()} for name, ways in rounds.items()}
 
 
 def main() -> None:
@@ -237,13 +247,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder, "lines.jsonl")
         wideevents.configure(service="bench", version="1.0.0", environment="test", output=lines, logging=False)
-        doors = contenders()
-        taken = measure(doors)
-        assert lines.read_bytes().count(b"\n") == len(doors) * (ROUNDS + 1) * REQUESTS, "a line for every request"
-    wsgi_added = taken["wsgi"][1] - taken["wsgi"][0]
-    print(f"{'door':14}{'bare':>9}{'added':>9}{'beside wsgi':>13}")
-    for name, (bare, ours) in taken.items():
-        print(f"{name:14}{bare:6.1f} us{ours - bare:6.1f} us{(ours - bare) / wsgi_added:12.2f}x")
+        found = contenders()
+        taken = measure(found)
+        watched = sum(len(ways) - 1 for ways in found.values())
+        assert lines.read_bytes().count(b"\n") == watched * (ROUNDS + 1) * REQUESTS, "a line for every request"
+    print(f"{'framework':14}{'bare':>9}{'plain door':>12}{'its own':>10}{'own / plain':>13}{'plain / raw wsgi':>18}")
+    raw = taken["wsgi"]["plain"] - taken["wsgi"]["bare"]
+    for name, ways in taken.items():
+        plain = ways["plain"] - ways["bare"]
+        own = f"{ways['own'] - ways['bare']:7.1f} us" if "own" in ways else f"{'':10}"
+        ratio = f"{(ways['own'] - ways['bare']) / plain:12.2f}x" if "own" in ways else f"{'':13}"
+        print(f"{name:14}{ways['bare']:6.1f} us{plain:9.1f} us{own}{ratio}{plain / raw:17.2f}x")
 
 
 if __name__ == "__main__":
