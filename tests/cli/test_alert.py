@@ -492,7 +492,9 @@ class TestProcess:
         """It was down when it happened: the alerts wait in the process, and are delivered when it is up."""
         url = nobody()
         receivers = [{"name": "pager", "webhook_configs": [{"url": pager.url("pager")}]}]
-        config = json.dumps({"route": {"receiver": "pager", "group_wait": "0s"}, "receivers": receivers})
+        config = json.dumps(
+            {"route": {"receiver": "pager", "group_wait": "0s", "group_interval": "1s"}, "receivers": receivers}
+        )
         running = start("--alertmanager", url, stdin=subprocess.PIPE)
         assert running.stdin is not None
         assert running.stderr is not None
