@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -24,12 +25,14 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 
 import wideevents
 from tests.conftest import at_once
+from tests.integrations.servers import eventually
 from tests.strict import parse_line
 from wideevents import Level, Limits, Redaction, config, context, health, testing
 from wideevents.errors import ConfigurationError
 from wideevents.events import Event
 from wideevents.health import Fault
 from wideevents.logs.stdlib import Handler
+from wideevents.recorder import Recorder
 from wideevents.redaction import MARKER
 from wideevents.sinks.lines import LinesSink
 from wideevents.sinks.memory import MemorySink
@@ -541,6 +544,16 @@ class TestAgain:
         assert sink.events[0]["in.thread"] == "yes"
 
 
+def running(thread: Thread) -> list[CodeType]:
+    """Return the code that *thread* is in, the innermost first."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    codes = []
+    while frame is not None:
+        codes.append(frame.f_code)
+        frame = frame.f_back
+    return codes
+
+
 class TestWithoutConfiguration:
     def test_the_defaults_serve(self) -> None:
         """One line of JSON on standard output, and nothing on standard error."""
@@ -556,6 +569,20 @@ class TestWithoutConfiguration:
         made = at_once(*[config.recorder] * 8)
 
         assert made.count(config.recorder()) == len(made)
+
+    def test_who_waited_for_them_takes_those_that_were_made_meanwhile(self, reconfigurable: None) -> None:
+        """One that comes while another makes them must not make its own: events would go two ways."""
+        config.use(None, None)  # type: ignore[arg-type]
+        asked: list[Recorder] = []
+        with config._process.building:
+            thread = Thread(target=lambda: asked.append(config.recorder()))
+            thread.start()
+            eventually(lambda: config._default.__code__ in running(thread), "the thread to wait for its turn")
+            wideevents.configure(output=MemorySink(), logging=False)
+            made = config.recorder()
+        thread.join()
+
+        assert [*asked, config.recorder()] == [made, made]
 
     def test_a_wrong_environment_is_counted_and_told(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
