@@ -217,6 +217,12 @@ class Event(Entry):
         """Whether something went wrong, and nothing but what was expected."""
         return bool(self.errors) and all(noted.expected for noted in self.errors)
 
+    @property
+    def went_well(self) -> bool:
+        """Whether it has ended, faster than `slow_ms`, and nothing in it is worth a look."""
+        fast = self.ended - self.started < self.slow_ms * 1_000_000
+        return fast and self.level is INFO and self.outcome == "success"
+
     def raise_level(self, level: Level) -> None:
         """Let the event matter at least as much as *level*."""
         with self._lock:

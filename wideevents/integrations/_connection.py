@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from wideevents.context import variable
 from wideevents.integrations._door import Door, Head
-from wideevents.integrations._request import Request
+from wideevents.integrations._request import Request, number
 from wideevents.integrations._routes import FRAMEWORKS, find, framework
 from wideevents.integrations._scope import ID, LENGTH, Scope
 from wideevents.levels import Level
@@ -20,9 +20,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 KEY = "wideevents.request"
 """Where the scope holds the request in progress; an application mounted below finds it, and adds to its event."""
-
-MOST_DIGITS = 19
-"""Digits of a number that 64 bits may not hold."""
 
 LEAVING = frozenset({"ClientDisconnect", "ClientDisconnected", "WebSocketDisconnect"})
 """What frameworks raise in an application whose client has left."""
@@ -104,7 +101,7 @@ class Connection(Request):
         for name, value in headers:
             size = len(name)
             if size == 14 and name.lower() == LENGTH:
-                length = int(value) if value.isdigit() and len(value) < MOST_DIGITS else None
+                length = number(value)
             elif size == 12 and name.lower() == ID:
                 own = value.decode("latin-1")
         self.status = status

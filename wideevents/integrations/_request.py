@@ -278,11 +278,8 @@ class Request:
         self.event.hidden = tuple(secret for secret in secrets if len(secret) >= LEAST_SECRET)
 
     def _quieten(self) -> None:
-        event = self.event
-        fast = event.ended - event.started < event.slow_ms * 1_000_000
-        succeeded = event.level is Level.INFO and event.outcome == "success"
-        if fast and succeeded and self._door.is_quiet(self.route, self._head.path):
-            event.level = Level.DEBUG
+        if self.event.went_well and self._door.is_quiet(self.route, self._head.path):
+            self.event.level = Level.DEBUG
 
     def _begun(self) -> bool:
         """Tell whether the response is under way, so that its status stands: a WSGI server waits for the first part."""
@@ -330,6 +327,6 @@ def _forwarded(forwarded_for: str, proxies: int) -> str | None:
         return None
 
 
-def number(digits: str) -> int | None:
+def number(digits: str | bytes) -> int | None:
     """Read a header that is a whole number (RFC 9110, 8.6); None for anything else, or for what 64 bits cannot hold."""
     return int(digits) if digits.isdigit() and digits.isascii() and len(digits) < 19 else None

@@ -149,8 +149,8 @@ class Run:
                 event.fields["process.exit.signal"] = signal
         event.outcome = ENDINGS.get(outcome, event.outcome)
         self.ended()
-        if self.name in self._tasks.quiet:
-            self._quieten(outcome)
+        if outcome == SUCCESS and self.name in self._tasks.quiet and event.went_well:
+            event.level = Level.DEBUG
         event.recorder.finish(event)
 
     def drop(self) -> None:
@@ -180,12 +180,6 @@ class Run:
         passed = max(0.0, self.event.recorder.clock.now() - began)
         self.event.started -= round(passed * 1_000_000_000)
         fields["timestamp"] = datetime.fromtimestamp(began, UTC)
-
-    def _quieten(self, outcome: str) -> None:
-        event = self.event
-        fast = event.ended - event.started < event.slow_ms * 1_000_000
-        if fast and outcome == SUCCESS and event.outcome == "success" and event.level is Level.INFO:
-            event.level = Level.DEBUG
 
 
 class Marks:

@@ -35,12 +35,8 @@ class Enrich:
 
     def __call__(self, event: E) -> E:
         """Add the fields of an event."""
-        record = event.record
-        record["uptime_s"] = int((monotonic() - self._started) * 10) / 10
-        event.static, event.tail = self._process
-        if get_ident() != self._main or unreported:
-            self.identify(event)
-        return event
+        event.record["uptime_s"] = int((monotonic() - self._started) * 10) / 10
+        return self.identify(event)
 
     def identify(self, entry: E) -> E:
         """Add what a log line has, too: who writes it, and what no line has told yet."""
