@@ -844,6 +844,8 @@ class TestProcess:
         command = ("-m", "gunicorn", "--bind=127.0.0.1:0", "--workers=2", "--no-control-socket", *options, "shop:app")
         with started(code, *command, folder=tmp_path, house=house) as process:
             port = listening(tmp_path)
+            times = 1 if "--preload" in options else 2
+            eventually(lambda: (tmp_path / "out").read_bytes().count(b'"loaded"') == times, "what was loaded")
             workers = {ask(port) for _ in range(60)}
             process.send_signal(signal.SIGTERM)
             process.wait(30)
@@ -851,5 +853,5 @@ class TestProcess:
         requests = [each for each in house.received if each.record.event_name == "GET"]
         assert len(requests) == 60
         assert {each.resource["process.pid"] for each in requests} == workers
-        assert len([each for each in house.received if each.body == "loaded"]) == (1 if "--preload" in options else 2)
+        assert len([each for each in house.received if each.body == "loaded"]) == times
         assert len({each.record.span_id for each in house.received if each.record.event_name}) >= 61
