@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wideevents._version import __version__
+from wideevents._version import __version__ as __version__
 from wideevents.batches import batch
 from wideevents.config import configure
-from wideevents.context import add_error, add_field, add_fields, append, carry, current, increment, timer
+from wideevents.context import add_error, add_field, add_fields, append, carry, current, increment, keep, timer
 from wideevents.entries import Entry
 from wideevents.errors import ConfigurationError, WideError, WideEventsError
 from wideevents.events import Event
@@ -23,7 +23,6 @@ __all__ = [
     "Redaction",
     "WideError",
     "WideEventsError",
-    "__version__",
     "add_error",
     "add_field",
     "add_fields",
@@ -34,5 +33,6 @@ __all__ = [
     "current",
     "event",
     "increment",
+    "keep",
     "timer",
 ]

@@ -9,16 +9,16 @@ from typing import Any, Protocol
 from wideevents.entries import E, Entry
 from wideevents.events import Event
 from wideevents.frames import Application
-from wideevents.keys import Keys
 from wideevents.logs.lines import Line, Loggers
 from wideevents.pipeline import Stage
 from wideevents.redaction import Redaction
 from wideevents.stages.alert import Alert
-from wideevents.stages.encode import Encode, Limits
+from wideevents.stages.encode import Encode
 from wideevents.stages.enrich import Enrich
-from wideevents.stages.flight import attach_lines
 from wideevents.stages.gate import Gate
+from wideevents.stages.held import attach_lines
 from wideevents.stages.redact import Redact
+from wideevents.stages.sample import Sample
 
 
 class Forwarder(Protocol):
@@ -62,41 +62,38 @@ class Assembly:
     Hold the stages of one process, for its events and for its log lines.
 
     Whom it calls is known before it is counted, and counted before anything is dropped. A report of an error gets its
-    id before the line is encoded. What is *own*, the user's, shapes events alone.
+    id before the line is encoded. What is *own*, the user's, shapes events alone; *redact* and *encode*
+    then look at everything.
     """
 
     loggers: Loggers
     alert: Alert
     counted: Counted | None
+    sample: Sample | None
     enrich: Enrich
     own: tuple[Stage, ...]
     forwarder: Forwarder | None
     redact: Redact
     encode: Encode
 
-    @classmethod
-    def of(
-        cls,
-        loggers: Loggers,
-        alert: Alert,
-        counted: Counted | None,
-        enrich: Enrich,
-        own: tuple[Stage, ...],
-        forwarder: Forwarder | None,
-        keys: Keys,
-        limits: Limits,
-    ) -> Assembly:
-        """Build the last two stages: where there are stages of the user's *own*, they look at everything."""
-        thorough = bool(own)
-        redact, encode = Redact(keys, limits.max_bytes, thorough=thorough), Encode(limits, thorough=thorough)
-        return cls(loggers, alert, counted, enrich, own, forwarder, redact, encode)
-
     def of_events(self) -> tuple[Stage, ...]:
         """Return the stages of an event."""
         count = (self.counted.event,) if self.counted else ()
+        sample = (self.sample,) if self.sample else ()
         lines = (attach_lines,) if self.loggers.debug else ()
         gate = Gate(self.loggers.level)
-        return (self.alert, *count, gate, *lines, self.enrich, *self.own, *self._assign(), self.redact, self.encode)
+        return (
+            self.alert,
+            *count,
+            *sample,
+            gate,
+            *lines,
+            self.enrich,
+            *self.own,
+            *self._assign(),
+            self.redact,
+            self.encode,
+        )
 
     def of_lines(self) -> tuple[Callable[[Line], Line | None], ...]:
         """Return the stages of a log line."""

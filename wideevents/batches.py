@@ -190,6 +190,8 @@ class Run(Generic[T]):
         if self._name not in step.clean:
             step.suspects.update(SUSPECTS)
         step.request_id = parent.request_id
+        if step.recorder.flight is not None:
+            step.recorder.flight.begin(step)
         return step
 
     def _begin(self, step: Event) -> None:

@@ -24,12 +24,15 @@ from wideevents.logs.stdlib import Handler
 from wideevents.outputs import Target
 from wideevents.owners import Files, Owners
 from wideevents.pipeline import Pipeline, Sink, Stage
-from wideevents.recorder import Recorder
+from wideevents.recorder import Flight, Recorder
 from wideevents.redaction import Redaction
+from wideevents.sampling import Sampling
 from wideevents.sinks.lines import STDOUT
 from wideevents.stages.alert import Alert
-from wideevents.stages.encode import Limits
+from wideevents.stages.encode import Encode, Limits
 from wideevents.stages.enrich import Enrich
+from wideevents.stages.redact import Redact
+from wideevents.stages.sample import Sample
 from wideevents.values import guarded
 
 
@@ -74,6 +77,8 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     threads: bool = True,
     redact: Redaction | None = None,
     limits: Limits | None = None,
+    sample: int | Sampling | None = None,
+    flight: str | os.PathLike[str] | Flight | None = None,
     stages: Iterable[Stage] = (),
     in_app: Collection[str] = (),
     alerts: Alerts | None = None,
@@ -100,6 +105,8 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
       but "py.warnings" and "wideevents".
     - *threads*: whether threads and thread pools that a request starts write into its event.
     - *redact*, *limits*: what is hidden, and how long a line may be.
+    - *sample*: one event in so many is written, errors and the like always; or a `wideevents.sampling.Sampling`.
+    - *flight*: a directory, or a `wideevents.flight.Flight`, for what open events know: it survives a kill.
     - *stages*: your own, run on every event that passed the gate, before it is redacted and encoded.
     - *in_app*: installed packages that are code of yours, too: tracebacks mark it, and fingerprints are made of it.
     - *alerts*: whom failures call, and when; a `wideevents.alerts.Alerts`.
@@ -120,12 +127,25 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     described = resource.describe(resource.named(service, version, environment, owner), os.environ)
     alert = Alert(_owners(alerts, described.pop("owner.team", None)), application, described)
     targets, keys, forwarder = outputs.targets(output), Keys(redact), outputs.forwarder(sentry, application, redact)
+    sampling = Sampling.of(sample)
+    flight = outputs.flight(flight)
     counted = outputs.counted(described["service.name"], alert.default) if metrics else None
-    assembly = Assembly.of(loggers, alert, counted, Enrich(described), own, forwarder, keys, limits)
+    assembly = Assembly(
+        loggers,
+        alert,
+        counted,
+        None if sampling is None else Sample(sampling),
+        Enrich(described),
+        own,
+        forwarder,
+        Redact(keys, limits.max_bytes, thorough=bool(own)),
+        Encode(limits, thorough=bool(own)),
+    )
     spans, shown = outputs.spans(opentelemetry)
     sinks = _process.diverted or outputs.opened(targets, limits.max_bytes, forwarder)
     _follow_threads(threads)
-    made = Recorder(Pipeline((*assembly.of_events(), *shown), sinks), keys, application=application, spans=spans)
+    pipeline = Pipeline((*assembly.of_events(), *shown), sinks)
+    made = Recorder(pipeline, keys, application=application, spans=spans, flight=flight)
     use(made, Logs(Pipeline(assembly.of_lines(), sinks), keys, loggers, application))
     _process.keep(alerts, described["service.name"], assembly)
     _take_over(Takeover(Handler(logs=logs), loggers) if logging else None)

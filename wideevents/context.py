@@ -117,6 +117,19 @@ def add_error(error: BaseException, /, *, level: Level | str = Level.WARNING, ex
         event.fail(error, level=_level(level), handled=True, expected=expected)
 
 
+def keep() -> None:
+    """
+    Let the event in progress be written, whatever the sampling and the level say of it.
+
+    For what somebody will ask about: a customer whom support is looking after, a request that is being debugged.
+    """
+    event = _get()
+    if event is None:
+        _miss("keep")
+    else:
+        event.keep = True
+
+
 class timer:  # noqa: N801 - a verb of the face, which reads as one
     """
     Time a step of the event in progress: `<name>.duration_ms` adds up, `<name>.count` counts.

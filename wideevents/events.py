@@ -43,7 +43,7 @@ class Event(Entry):
     There is one mutable object for each transaction, never re-bound, so that every thread and middleware sees the same.
     `fields` takes what is added while the work runs, and is None once the event is sealed: from then on it is an
     `Entry` for the stages and sinks. A name goes to `suspects` before its value goes into `fields`, so that no racing
-    write passes by the redaction. `flight` holds the log lines that are told only if it ends badly. `handler` is the
+    write passes by the redaction. `held` holds the log lines that are told only if it ends badly. `handler` is the
     function that serves it, where that is known: whose code it is says whose event it is. `parent` is what caused it,
     and `request_id` is that of the request it belongs to: both go on with every call that it makes. `batches` hold what
     is known of their steps, by their names.
@@ -57,8 +57,8 @@ class Event(Entry):
         "clean",
         "ended",
         "fields",
-        "flight",
         "handler",
+        "held",
         "id",
         "keep",
         "keys",
@@ -87,7 +87,7 @@ class Event(Entry):
         self.outcome = "success"
         self.keep = False
         self.slow_ms = SLOW_MS
-        self.flight: deque[str] | None = None
+        self.held: deque[str] | None = None
         self.started = started
         self.ended = 0
         self.parent = parent
@@ -243,14 +243,14 @@ class Event(Entry):
                     self.level = max(self.level, level)
 
     def keep_line(self, line: str, most: int, size: int) -> None:
-        """Keep a log line in `flight`, with at most *most* others and *size* bytes of all; the newest stay."""
+        """Keep a log line in `held`, with at most *most* others and *size* bytes of all; the newest stay."""
         with self._lock:  # threads of one event must not drop the same line twice
-            if self.flight is None:
-                self.flight = deque(maxlen=most)
-            self.flight.append(line)
+            if self.held is None:
+                self.held = deque(maxlen=most)
+            self.held.append(line)
             # A copy is measured: a signal handler may log meanwhile.
-            while sum(len(each.encode("utf-8", "replace")) for each in tuple(self.flight)) > size:
-                self.flight.popleft()
+            while sum(len(each.encode("utf-8", "replace")) for each in tuple(self.held)) > size:
+                self.held.popleft()
 
     def seal(self) -> bool:
         """
@@ -273,7 +273,7 @@ class Event(Entry):
         """Let go of what was told, so that what a thread still holds is an empty shell."""
         self.record = {}
         self.line = b""
-        self.flight = None
+        self.held = None
         self.errors = ()
         self.handler = None
 

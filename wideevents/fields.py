@@ -67,6 +67,8 @@ FIELDS: tuple[Field, ...] = (
         error.code          the name that the error gives itself
         sentry.event_id     the same error in Sentry
         sample.reason       why the line was kept
+        lost.reason         why the process that the event was in did not write its line
+        lost.touched        when its last field was added, UTC, RFC 3339
         log.logger          the logger of a log line
         log.last_error      the message of the last error that was logged
         flask.endpoint      the endpoint that answered

@@ -14,7 +14,7 @@ from wideevents.errors import ConfigurationError
 from wideevents.frames import Application
 from wideevents.health import Fault, report
 from wideevents.pipeline import Sink, Stage
-from wideevents.recorder import Spans
+from wideevents.recorder import Flight, Spans
 from wideevents.redaction import Redaction
 from wideevents.settings import MIRROR, traced
 from wideevents.sinks.lines import STDOUT, LinesSink
@@ -25,6 +25,7 @@ AUTO, JSON, CONSOLE = "auto", "json", "console"
 CONSOLE_SINK = "wideevents.sinks.console:ConsoleSink"
 SENTRY_SINK = "wideevents.sinks.sentry:SentrySink"
 METRICS = "wideevents.metrics:Metrics"
+FLIGHT = "wideevents.flight:Flight"
 SPANS, SHOW = "wideevents.spans:Spans", "wideevents.spans:mirror"
 
 OUTPUTS = '"auto", "json", "console", a path, a sink with write(entry) and close(), or several of them'
@@ -126,6 +127,20 @@ def spans(opentelemetry: object) -> tuple[Spans | None, tuple[Stage, ...]]:
     except ImportError as missing:
         raise ConfigurationError(str(missing)) from missing
     return built, (load(SHOW),) if asked == MIRROR else ()
+
+
+def flight(given: str | os.PathLike[str] | Flight | None) -> Flight | None:
+    """
+    Return the flight recorder of what is *given*, a directory or one that was made; None is none.
+
+    Raise `ConfigurationError` for a directory that cannot be used.
+    """
+    if given is None or all(callable(getattr(given, name, None)) for name in ("begin", "end")):
+        return given  # type: ignore[return-value]
+    if isinstance(given, str | os.PathLike) and os.fspath(given):
+        built: Flight = load(FLIGHT)(given)
+        return built
+    raise ConfigurationError.of("flight", given, "a directory, or a wideevents.flight.Flight")
 
 
 def _forwarder(sentry: str | bool | Forwarder | None) -> Forwarder | None:

@@ -66,13 +66,24 @@ class Spans(Protocol):
         """Return what a callee is told of its caller."""
 
 
+class Flight(Protocol):
+    """Hold what open events know where a kill of the process does not reach it: a flight recorder."""
+
+    def begin(self, event: Event) -> None:
+        """Follow *event*, whose first fields are there, from now on."""
+
+    def end(self, event: Event) -> None:
+        """Forget *event*: its line is written."""
+
+
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Recorder:
     """
     Open and finish events.
 
     *in_progress* maps the id of every open event to it: their number is a field, and tests look for leaks in it.
-    *spans* is asked for every event, where somebody else traces this process, too.
+    *spans* is asked for every event, where somebody else traces this process, too; *flight* is told of every one, where
+    there is a flight recorder.
     """
 
     pipeline: Pipeline[Event]
@@ -82,6 +93,7 @@ class Recorder:
     application: Application = field(default_factory=Application)
     in_progress: dict[str, Event] = field(default_factory=dict)
     spans: Spans | None = None
+    flight: Flight | None = None
 
     def __post_init__(self) -> None:
         renew_in_child(self)
@@ -140,6 +152,16 @@ class Recorder:
             record["alert.urgency"] = level.urgency.value
         self.in_progress.pop(event.id, None)
         self.pipeline(event)
+        if self.flight is not None:
+            self.flight.end(event)
+        event.clear()
+
+    def drop(self, event: Event) -> None:
+        """Let go of *event* without a line: it is written elsewhere."""
+        event.seal()
+        self.in_progress.pop(event.id, None)
+        if self.flight is not None:
+            self.flight.end(event)
         event.clear()
 
 
@@ -184,6 +206,8 @@ class Transaction:
             self._watch = watch(event, self._recorder)
         else:
             event.request_id = parent.request_id
+        if event.recorder.flight is not None:
+            event.recorder.flight.begin(event)
         return event
 
     def end(self, error: BaseException | None = None) -> None:

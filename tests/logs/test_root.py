@@ -474,7 +474,7 @@ class TestDebugLines:
             self.LOGGER.handle(record)
         self.LOGGER.disabled = False
 
-        assert event.flight is None
+        assert event.held is None
 
     def test_a_wrapper_of_somebody_elses_over_ours_stays_and_ours_rests(self, logged: Logged) -> None:
         """It is undone from below."""

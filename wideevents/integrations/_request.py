@@ -77,6 +77,8 @@ class Request:
         self._describe(event.fields or {}, head, door)
         outside = variable.get()  # a server's leftover has ended; a test's own event has not
         self._outside = None if outside is None or outside.fields is None else outside
+        if recorder.flight is not None:
+            recorder.flight.begin(event)
         variable.set(event)
 
     def routed(

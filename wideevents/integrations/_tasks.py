@@ -114,6 +114,8 @@ class Run:
         self._describe(event.fields or {}, message)
         if began:
             self._date_back(event.fields or {}, began)
+        if recorder.flight is not None:
+            recorder.flight.begin(event)
 
     def enter(self) -> None:
         """Make the event of the run the one in progress."""
@@ -155,9 +157,7 @@ class Run:
 
     def drop(self) -> None:
         """Let go of the event: its line is written elsewhere."""
-        self.event.seal()
-        self.event.recorder.in_progress.pop(self.event.id, None)
-        self.event.clear()
+        self.event.recorder.drop(self.event)
 
     def _describe(self, fields: dict[str, Any], message: Message) -> None:
         fields.update(self._tasks.template)

@@ -19,7 +19,7 @@ from wideevents.frames import Application
 from wideevents.health import Fault
 from wideevents.keys import Keys
 from wideevents.levels import Level
-from wideevents.logs import flight
+from wideevents.logs import held
 from wideevents.pipeline import Pipeline, Sink, forwards
 from wideevents.values import plain
 
@@ -253,7 +253,7 @@ class Logs:
         event = current()
         if event is not None:
             level = Level.from_number(said.number)
-            flight.keep(event, _time(said.created), level, f"{said.logger} {said.message}")
+            held.keep(event, _time(said.created), level, f"{said.logger} {said.message}")
 
     def _explain(self, line: Line, error: BaseException) -> None:
         """

@@ -13,13 +13,13 @@ from tests.stages import sealed
 from tests.strict import parse_line
 from wideevents import Level
 from wideevents.events import SLOW_MS, Event
-from wideevents.stages.flight import attach_lines
+from wideevents.stages.held import attach_lines
 
 
 def ended(*lines: str, level: Level = Level.INFO, duration_ms: float = 1.0) -> Event:
     """Return an event that has ended, with *lines* kept."""
     event = sealed({"duration_ms": duration_ms}, level=level)
-    event.flight = deque(lines) if lines else None
+    event.held = deque(lines) if lines else None
     return event
 
 
@@ -71,8 +71,8 @@ class TestWhatIsTold:
     def test_a_copy_of_them(self) -> None:
         """A line that comes too late changes no record."""
         event = attach_lines(ended("a", level=Level.ERROR))
-        assert event.flight is not None
-        event.flight.append("late")
+        assert event.held is not None
+        event.held.append("late")
 
         assert ["a"] == event.record["log.lines"]
 

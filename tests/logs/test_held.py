@@ -1,4 +1,4 @@
-"""What the flight room promises: lines that are kept with their event, few and small."""
+"""What the room for held lines promises: lines that are kept with their event, few and small."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.conftest import at_once
 from tests.logs import Logged, caught, handler, logger_with
 from tests.logs.test_lines import JWT
 from wideevents import Level
-from wideevents.logs import flight
-from wideevents.logs.flight import BYTES, CUT, LINES, READ, keep
+from wideevents.logs import held
+from wideevents.logs.held import BYTES, CUT, LINES, READ, keep
 from wideevents.stages.encode import Limits
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 5, tzinfo=UTC)
@@ -29,7 +29,7 @@ def kept(*words: str, level: Level = Level.DEBUG) -> list[str]:
     with caught(), wideevents.event("job") as event:
         for each in words:
             keep(event, NOON, level, each)
-        return list(event.flight or ())
+        return list(event.held or ())
 
 
 def size(lines: list[str]) -> int:
@@ -139,7 +139,7 @@ class TestHowMuch:
                     keep(event, NOON, Level.DEBUG, f"{number} {'m' * 4_000}")
 
             at_once(*[work] * 4)
-            lines = list(event.flight or ())
+            lines = list(event.held or ())
 
         assert 1 == len(lines)
 
@@ -149,7 +149,7 @@ class TestHowMuch:
             with caught(), wideevents.event("job") as event:
                 at_once(*[lambda event=event: keep(event, NOON, Level.DEBUG, "m")] * 4)  # type: ignore[misc]
 
-                assert 4 == len(event.flight or ())
+                assert 4 == len(event.held or ())
 
     def test_a_signal_handler_may_keep_one_in_between(self) -> None:
         """It runs in the middle of another line of its own thread."""
@@ -163,7 +163,7 @@ class TestHowMuch:
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(signal.SIGALRM, before)
-            lines = list(event.flight or ())
+            lines = list(event.held or ())
 
         assert BYTES - 200 < size(lines) <= BYTES  # the line in the middle may have dropped one more
 
@@ -229,7 +229,7 @@ class TestFromTheLogger:
         with caught(level="info") as logged, logger_with(handler()) as shop:
             with wideevents.event("job") as event:
                 shop.debug("paid")
-                assert event.flight is None
+                assert event.held is None
             assert "log.lines" not in logged.event()
 
     def test_they_are_let_go_with_the_event(self) -> None:
@@ -237,7 +237,7 @@ class TestFromTheLogger:
         with caught(debug_lines=("shop",)), logger_with(handler()) as shop:
             with wideevents.event("job") as event:
                 shop.debug("paid")
-            assert event.flight is None
+            assert event.held is None
 
     def test_they_are_the_first_to_be_trimmed(self) -> None:
         """A line stays within its size; the newest stay."""
@@ -256,4 +256,4 @@ class TestFromTheLogger:
 
     def test_the_limits_are_those_that_are_documented(self) -> None:
         """100 lines, 4 KiB."""
-        assert (100, 4_096) == (flight.LINES, flight.BYTES)
+        assert (100, 4_096) == (held.LINES, held.BYTES)
