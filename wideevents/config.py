@@ -127,25 +127,14 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     described = resource.describe(resource.named(service, version, environment, owner), os.environ)
     alert = Alert(_owners(alerts, described.pop("owner.team", None)), application, described)
     targets, keys, forwarder = outputs.targets(output), Keys(redact), outputs.forwarder(sentry, application, redact)
-    sampling = Sampling.of(sample)
-    flight = outputs.flight(flight)
     counted = outputs.counted(described["service.name"], alert.default) if metrics else None
-    assembly = Assembly(
-        loggers,
-        alert,
-        counted,
-        None if sampling is None else Sample(sampling),
-        Enrich(described),
-        own,
-        forwarder,
-        Redact(keys, limits.max_bytes, thorough=bool(own)),
-        Encode(limits, thorough=bool(own)),
-    )
+    last = Redact(keys, limits.max_bytes, thorough=bool(own)), Encode(limits, thorough=bool(own))
+    assembly = Assembly(loggers, alert, counted, _sample(sample), Enrich(described), own, forwarder, *last)
     spans, shown = outputs.spans(opentelemetry)
     sinks = _process.diverted or outputs.opened(targets, limits.max_bytes, forwarder)
     _follow_threads(threads)
     pipeline = Pipeline((*assembly.of_events(), *shown), sinks)
-    made = Recorder(pipeline, keys, application=application, spans=spans, flight=flight)
+    made = Recorder(pipeline, keys, application=application, spans=spans, flight=outputs.flight(flight))
     use(made, Logs(Pipeline(assembly.of_lines(), sinks), keys, loggers, application))
     _process.keep(alerts, described["service.name"], assembly)
     _take_over(Takeover(Handler(logs=logs), loggers) if logging else None)
@@ -292,6 +281,11 @@ def _close() -> None:
 
 
 atexit.register(_close)
+
+
+def _sample(given: object) -> Sample | None:
+    sampling = Sampling.of(given)
+    return None if sampling is None else Sample(sampling)
 
 
 def _owners(alerts: Alerts, default: str | None) -> Owners:
