@@ -69,6 +69,10 @@ class FakeClock:
         """Return seconds since the epoch."""
         return self.seconds
 
+    def wall(self) -> int:
+        """Return nanoseconds since the epoch, to the microsecond."""
+        return round(self.seconds * 1_000_000) * 1_000
+
     def monotonic(self) -> int:
         """Return nanoseconds since some day."""
         return self.nanoseconds
@@ -197,7 +201,7 @@ def recorder(clock: FakeClock, written: Written) -> Iterator[Recorder]:
     with config.kept():
         wideevents.configure(service="tests", output=written.sink, logging=False)
         configured = config.recorder()
-        made = Recorder(configured.pipeline, configured.keys, Clock(clock.now, clock.monotonic), FixedIds())
+        made = Recorder(configured.pipeline, configured.keys, Clock(clock.wall, clock.monotonic), FixedIds())
         config.use(made, config.logs())
         yield made
         assert made.in_progress == {}, f"left open: {made.in_progress}"

@@ -767,6 +767,9 @@ class Watched(dict[str, object]):
             self.meanwhile.start()
             self.meanwhile.join(0.1)
 
+    def grew(self, name: str, item: object) -> None:
+        """Take what a flight recorder is told."""
+
     def get(self, *arguments: Any) -> Any:
         found = super().get(*arguments)
         self._touched()

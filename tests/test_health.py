@@ -63,13 +63,15 @@ class TestTally:
 
         assert (tally.take(), tally.take()) == ({"a": 1}, {})
 
-    def test_is_false_when_empty(self) -> None:
-        """To look whether there is anything costs nothing."""
+    def test_says_whether_there_is_something_to_take(self) -> None:
+        """To look costs nothing, and what was taken is no longer there."""
         tally: Tally[str] = Tally()
-        before = bool(tally)
+        before = tally.some
         tally.add("a")
+        between = tally.some
+        tally.take()
 
-        assert (before, bool(tally)) == (False, True)
+        assert (before, between, tally.some) == (False, True, False)
 
     @pytest.mark.usefixtures("eager_switching")
     def test_loses_nothing_when_threads_add_at_once(self) -> None:

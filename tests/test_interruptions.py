@@ -39,10 +39,15 @@ FIRST_LETTERS = ("event.name", "outcome", "process.exit.signal")
 
 
 @pytest.fixture(autouse=True)
-def _leaves_the_default_actions() -> Iterator[None]:
-    """Fail a test after which a signal does something else than before."""
+def _begins_with_the_default_actions() -> Iterator[None]:
+    """Let no event before have set anything; fail a test after which a signal does what is neither ours nor default."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     yield
-    assert [signal.getsignal(number) for number in SIGNALS] == [signal.SIG_DFL] * len(SIGNALS)
+    handlers = {signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    assert [handler for handler in handlers if handler != signal.SIG_DFL and type(handler) is not Watch] == []
 
 
 def killed(folder: Path, script: str, number: int = signal.SIGTERM) -> tuple[int, list[Fields]]:
@@ -247,13 +252,35 @@ def without_gevent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_gevent")
 class TestWatch:
-    def test_is_there_as_long_as_the_event(self, recorder: Recorder) -> None:
-        """Then the default action is."""
+    def test_is_there_from_the_first_event_on(self, recorder: Recorder) -> None:
+        """The next ones find it, and nothing is set again, which would be a system call for each of them."""
         with event("work"):
-            assert [type(signal.getsignal(number)) for number in SIGNALS] == [Watch] * len(SIGNALS)
+            handlers = [signal.getsignal(number) for number in SIGNALS]
+        with event("more"):
+            pass
+        assert [type(handler) for handler in handlers] == [Watch] * len(SIGNALS)
+        assert [signal.getsignal(number) for number in SIGNALS] == handlers
+
+    def test_knows_no_event_that_has_ended(self, recorder: Recorder) -> None:
+        """It keeps nothing of them alive."""
+        with event("work") as opened:
+            handler = signal.getsignal(signal.SIGTERM)
+            assert isinstance(handler, Watch)
+            assert list(handler._events) == [opened.id]
+        assert handler._events == {}
+
+    def test_dies_of_a_signal_between_two_events(self, recorder: Recorder, kill: Kill) -> None:
+        """Nothing is in progress, and the process ends as it would without us."""
+        handler = Watch(config.recorder, kill)
+        opened = recorder.open("work", "task")
+        handler.begin(opened)
+        recorder.finish(opened)
+        handler.end(opened)
+        handler(signal.SIGTERM, None)
+        assert (kill.sent, signal.getsignal(signal.SIGTERM)) == ([(os.getpid(), signal.SIGTERM)], signal.SIG_DFL)
 
     def test_is_one_for_events_side_by_side(self, recorder: Recorder) -> None:
-        """Tasks of one loop: the signals go with the last one."""
+        """Tasks of one loop."""
 
         @event("work")
         async def work(naps: int) -> object:
@@ -365,7 +392,7 @@ class TestWatch:
         self, recorder: Recorder, written: Written, clock: FakeClock, kill: Kill
     ) -> None:
         """Of the one that is configured now, and of the one that the outer event began with."""
-        newer = Recorder(recorder.pipeline, recorder.keys, Clock(clock.now, clock.monotonic))
+        newer = Recorder(recorder.pipeline, recorder.keys, Clock(clock.wall, clock.monotonic))
         handler = Watch(lambda: newer, kill)
         outer, inner = recorder.open("outer", "task"), newer.open("inner", "task")
         handler.begin(outer)
@@ -476,13 +503,10 @@ class TestWatch:
         assert written.one()["outcome"] == "success"
 
     def test_may_end_in_another_thread(self, recorder: Recorder) -> None:
-        """A generator that is collected there: only the main thread can give the signals back, and does next time."""
+        """A generator that is collected there."""
         opened = recorder.open("work", "task")
         handler = watch(opened, config.recorder)
         assert handler is not None
         at_once(lambda: handler.end(opened))
         recorder.finish(opened)
-        assert signal.getsignal(signal.SIGTERM) is handler
-        with event("next"):
-            pass
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert (handler._events, signal.getsignal(signal.SIGTERM)) == ({}, handler)

@@ -55,13 +55,6 @@ class Entry:
     tail: bytes
     line: bytes
 
-    def detach(self, record: dict[str, Any]) -> None:
-        """Take what the stages shall see; nothing is encoded yet."""
-        self.record = record
-        self.static = NOTHING
-        self.tail = CLOSE
-        self.line = b""
-
 
 E = TypeVar("E", bound=Entry)
 """What a stage is given, and gives back."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from _thread import RLock  # what threading.RLock() returns, without the call of a Python function around it
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from wideevents import exceptions, health
-from wideevents.entries import Entry, Noted
+from wideevents.entries import CLOSE, NOTHING, Entry, Noted
 from wideevents.health import Fault
 from wideevents.levels import Level
 from wideevents.redaction import MARKER
@@ -51,7 +50,6 @@ class Event(Entry):
 
     __slots__ = (
         "__weakref__",
-        "_lock",
         "_tallies",
         "batches",
         "clean",
@@ -97,7 +95,6 @@ class Event(Entry):
         self.errors = ()
         self.hidden = ()
         self.handler: object = None
-        self._lock = RLock()
 
     def __repr__(self) -> str:
         state = "sealed" if self.sealed else "in progress"
@@ -130,7 +127,7 @@ class Event(Entry):
             self._store(name, MARKER)
             return
         number = amount if type(amount) is int and -SMALL < amount < SMALL else _number(amount, name)
-        with self._lock:
+        with self.keys.lock:
             if self.fields is not None:
                 self.fields[name] = _sum(self.fields.get(name, 0), number)
                 return
@@ -142,13 +139,15 @@ class Event(Entry):
         secret = hidden and value is not None and type(value) is not bool
         item = MARKER if secret else plain(value, self.keys.redaction.hides)
         self.suspects.add(name)
-        with self._lock:
+        with self.keys.lock:
             if self.fields is not None:
                 items = self.fields.setdefault(name, [])
                 if type(items) is not list:
                     items = self.fields[name] = [items]
                 if len(items) < LIST_LIMIT:
                     items.append(item)
+                    if type(self.fields) is not dict:
+                        self.fields.grew(name, item)  # type: ignore[attr-defined]
                 return
         _report_late(name)
 
@@ -168,7 +167,7 @@ class Event(Entry):
         took longest, and `<name>.most_repeated` the one that was asked most often, `<name>.repeated` times.
         """
         total, count = self._plain_name(f"{name}.duration_ms"), self._plain_name(f"{name}.count")
-        with self._lock:
+        with self.keys.lock:
             if self.fields is not None:
                 if self._tallies is None:
                     self._tallies = {}
@@ -202,7 +201,7 @@ class Event(Entry):
 
     def explain(self, noted: Noted, described: dict[str, object]) -> None:
         """Take up an exception that is *described* already."""
-        with self._lock:
+        with self.keys.lock:
             taken = self._take(noted, described)
         if not taken:
             _report_late("error.type")
@@ -225,7 +224,7 @@ class Event(Entry):
 
     def raise_level(self, level: Level) -> None:
         """Let the event matter at least as much as *level*."""
-        with self._lock:
+        with self.keys.lock:
             self.level = max(self.level, level)
 
     def logged(self, level: Level, message: str, *, raises: bool) -> None:
@@ -233,7 +232,7 @@ class Event(Entry):
         count = COUNTS.get(level)
         if count is None:
             return
-        with self._lock:
+        with self.keys.lock:
             if self.fields is not None:
                 self.fields[count] = _sum(self.fields.get(count, 0), 1)
                 if level is Level.ERROR:
@@ -244,7 +243,7 @@ class Event(Entry):
 
     def keep_line(self, line: str, most: int, size: int) -> None:
         """Keep a log line in `held`, with at most *most* others and *size* bytes of all; the newest stay."""
-        with self._lock:  # threads of one event must not drop the same line twice
+        with self.keys.lock:  # threads of one event must not drop the same line twice
             if self.held is None:
                 self.held = deque(maxlen=most)
             self.held.append(line)
@@ -259,14 +258,20 @@ class Event(Entry):
         `add_field` takes no lock. It looks again after it has written, and by then finds the fields detached: its
         write is in the copy that is made here, or it is late.
         """
-        with self._lock:
+        keys = self.keys
+        lock = keys.lock
+        lock.acquire()  # a with block costs twice as much
+        try:
             fields = self.fields
             if fields is None:
                 return False
             self.fields = None
-            self.detach(fields.copy())
-        if self.keys.crossed:
-            self.suspects.update(self.keys.part(self.record))
+            self.record = fields.copy()
+        finally:
+            lock.release()
+        self.static, self.tail, self.line = NOTHING, CLOSE, b""
+        if keys.crossed:
+            self.suspects.update(keys.part(self.record))
         return True
 
     def clear(self) -> None:
@@ -276,10 +281,6 @@ class Event(Entry):
         self.held = None
         self.errors = ()
         self.handler = None
-
-    def renew_lock(self) -> None:
-        """Make the lock anew: in a forked child it may be held by a thread that is not there."""
-        self._lock = RLock()
 
     def _take(self, noted: Noted, described: dict[str, object]) -> bool:
         """Take an error up, and tell whether there was still an event to take it up."""
@@ -336,7 +337,7 @@ class Event(Entry):
                 self._late(name, value)
 
     def _late(self, name: str, value: object) -> None:
-        with self._lock:  # until seal() has made its copy
+        with self.keys.lock:  # until seal() has made its copy
             if value is None or self.record.get(name) is value:
                 return
         _report_late(name)

@@ -44,11 +44,13 @@ class Tally(Generic[Key]):
     Count by key, exactly, from any number of threads.
 
     To count is to append to a list, which is atomic and takes no lock; now and then the list is folded into the counts.
+    *some* is true as soon as there may be something to take.
     """
 
-    __slots__ = ("_counts", "_new")
+    __slots__ = ("_counts", "_new", "some")
 
     def __init__(self) -> None:
+        self.some = False
         self._counts: dict[Key, int] = {}
         self._new: list[tuple[Key, int]] = []
 
@@ -56,6 +58,7 @@ class Tally(Generic[Key]):
         """Add *number* to what stands under *key*."""
         new = self._new
         new.append((key, number))
+        self.some = True
         if len(new) >= FOLD:
             self._fold()
 
@@ -68,12 +71,10 @@ class Tally(Generic[Key]):
     def take(self) -> dict[Key, int]:
         """Return the counts and begin anew."""
         with _guard.lock:
+            self.some = False
             self._fold()
             taken, self._counts = self._counts, {}
         return taken
-
-    def __bool__(self) -> bool:
-        return bool(self._new or self._counts)
 
     def _fold(self) -> None:
         with _guard.lock:

@@ -29,9 +29,9 @@ SIG_DFL = _bare.SIG_DFL
 
 class Watch:
     """
-    Be the handler of `SIGNALS`, for as long as an event of the main thread is in progress.
+    Be the handler of `SIGNALS`, from the first event of the main thread on, as long as nobody else handles them.
 
-    It finishes every event in progress, the innermost first, as cancelled, lets the sinks send what waits, and then
+    To come and go with every event would cost more than the rest of it, in system calls. It finishes every event in progress, the innermost first, as cancelled, lets the sinks send what waits, and then
     the same signal ends the process, so that its parent sees what it would have seen without us. In a forked child no
     event of its parent is in progress, and that is all that remains to be done.
 
@@ -55,7 +55,6 @@ class Watch:
 
     def begin(self, event: Event) -> bool:
         """Watch over *event*, and tell whether there is a signal that nobody else handles."""
-        self._events[event.id] = event
         watched = False
         for number in SIGNALS:
             before = _getsignal(number)
@@ -64,15 +63,13 @@ class Watch:
                 watched = True
             elif before is self:
                 watched = True
+        if watched:
+            self._events[event.id] = event
         return watched
 
     def end(self, event: Event) -> None:
-        """Let the signals go with the last event; a handler that somebody else has set meanwhile stays."""
+        """Watch over *event* no more; a signal that came while its line was written is handled now."""
         del self._events[event.id]
-        if not self._events and get_ident() == main_thread().ident:
-            for number in SIGNALS:
-                if _getsignal(number) is self:
-                    _set(number, SIG_DFL)
         if self._pending:
             self._die(self._pending)
 

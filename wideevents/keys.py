@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from _thread import RLock  # what threading.RLock() returns, without the call of a Python function around it
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from wideevents import fields, health
+from wideevents.forks import renew_in_child
 from wideevents.health import Fault
 from wideevents.redaction import MARKER, Redaction
 from wideevents.values import flatten, text
@@ -33,9 +35,21 @@ class Keys:
 
     `plain` holds the keys that need no care at all: finding a key there is the one look-up of the hot path. `clean`
     holds texts in which no secret was found: most texts of a service come again and again, and are looked at once.
+    `lock` is that of the events: one for all of them costs less than one for each, and is held for a moment only.
     """
 
-    __slots__ = ("_branches", "_names", "_ours", "_verdicts", "clean", "crossed", "plain", "redaction")
+    __slots__ = (
+        "__weakref__",
+        "_branches",
+        "_names",
+        "_ours",
+        "_verdicts",
+        "clean",
+        "crossed",
+        "lock",
+        "plain",
+        "redaction",
+    )
 
     def __init__(self, redaction: Redaction) -> None:
         self.redaction = redaction
@@ -46,6 +60,12 @@ class Keys:
         self._branches = {branch for name in fields.NAMES for branch in fields.ancestors(name)}
         self.crossed: set[str] = set()
         self._ours = frozenset(self._branches)
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Make the lock of the events anew: in a forked child it may be held by a thread that is not there."""
+        self.lock = RLock()
 
     def judge(self, key: object) -> Verdict:
         """Return the verdict on *key*, which may be anything; what is no string becomes one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Generic, Protocol, TypeAlias
 
 from wideevents import health
@@ -36,12 +37,13 @@ class Pipeline(Generic[E]):
     Telemetry never breaks the work it watches: what a stage or a sink raises ends here, counted, and told once.
     """
 
-    __slots__ = ("_ways", "sinks", "stages")
+    __slots__ = ("_steps", "_ways", "sinks", "stages")
 
     def __init__(self, stages: tuple[Callable[[E], E | None], ...], sinks: tuple[Sink, ...]) -> None:
         self.stages = stages
         self.sinks = sinks
-        self._ways = tuple((sink, not forwards(sink)) for sink in sinks)
+        self._steps = tuple(map(_bound, stages))
+        self._ways = tuple((sink, sink.write, not forwards(sink)) for sink in sinks)
 
     def __call__(self, entry: E) -> None:
         """
@@ -50,19 +52,19 @@ class Pipeline(Generic[E]):
         A stage that fails is left out for this entry. One that is `essential` (redact, encode) takes the line with
         it: a line that is lost and counted is better than one that tells a secret.
         """
-        for stage in self.stages:
+        for step in self._steps:
             try:
-                passed = stage(entry)
+                passed = step(entry)
             except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
-                passed = _without(stage, entry, error)
+                passed = _without(self.stages[self._steps.index(step)], entry, error)
             if passed is None:
                 health.give_back(entry.record)
                 return
             entry = passed
         written = False
-        for sink, writes in self._ways:
+        for sink, write, writes in self._ways:
             try:
-                sink.write(entry)
+                write(entry)
                 written = written or writes
             except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
                 _lose(sink, error)
@@ -76,6 +78,12 @@ class Pipeline(Generic[E]):
                 sink.close()
             except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
                 _lose(sink, error)
+
+
+def _bound(stage: Callable[[E], E | None]) -> Callable[[E], E | None]:
+    """Return the method of an object that can be called: Python calls it twice as fast as the object."""
+    call = getattr(stage, "__call__", None)  # noqa: B004 - what it is, and not whether it is there
+    return call if type(call) is MethodType else stage
 
 
 def forwards(sink: object) -> bool:

@@ -71,6 +71,7 @@ class Redaction:
     short: int = field(init=False, repr=False, compare=False)
     """The length in characters up to which a text need not be looked at; the user's own patterns may be short."""
     _queries: set[str] = field(init=False, repr=False, compare=False, default_factory=set)
+    _routes: dict[str, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
     _verdicts: dict[str, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
     _named: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _patterns: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
@@ -97,6 +98,15 @@ class Redaction:
         verdict = self._verdicts.get(key)
         if verdict is None:
             verdict = self._remember(key, _plain(key) not in self._safe and self._ends_secretly(key))
+        return verdict
+
+    def hides_any(self, route: str, parameters: Mapping[str, object]) -> bool:
+        """Tell whether the value of any of *parameters* is a secret; those of one *route* have the same names."""
+        verdict = self._routes.get(route)
+        if verdict is None:
+            if len(self._routes) >= _KNOWN:
+                self._routes.clear()
+            verdict = self._routes[route] = any(map(self.hides, parameters))
         return verdict
 
     def text(self, text: str) -> str:

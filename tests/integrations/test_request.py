@@ -311,7 +311,7 @@ class TestEnd:
         request.finish()
         request.lost(gone)
         request.failed(gone)
-        request.routed("/late", None, {"flask.endpoint": "late"})
+        request.routed("/late", None)
         request.adopt("late")
         request.closed()
 

@@ -32,10 +32,12 @@ class Follower(Protocol):
 
 def follow(body: Iterable[bytes], request: Request, file_wrapper: Any) -> Iterable[bytes]:
     """Return *body* in a wrapper that follows it, or itself where it is a file that the server sends by itself."""
+    kind = type(body)
+    if kind is list or kind is tuple:
+        request.measured(sum(map(len, body)))
+        return _SizedBody(body, request)
     if isinstance(file_wrapper, type) and isinstance(body, file_wrapper) and _hand_over(body, request):
         return body
-    if type(body) is list or type(body) is tuple:
-        request.measured(sum(map(len, body)))
     return (_SizedBody if hasattr(body, "__len__") else _Body)(body, request)
 
 
@@ -73,27 +75,30 @@ def hand_on(parts: Iterator[bytes], request: Follower) -> Iterator[bytes]:
     It is a generator, since that ends without an exception, which a `__next__` of ours would have to raise. If it is
     left in the middle, the close of the body or its collection will tell how the request has ended.
     """
-    event, handed_on = request.event, False
+    event, handed_on, entered = request.event, False, True
     outside = variable.get()
     variable.set(event)
     try:
         for part in parts:
             size, inside = len(part), variable.get()  # what makes the parts may be in an event of its own
             variable.set(outside)
+            entered = False
             request.sent(size)
             handed_on = True
             yield part
             handed_on = False
-            if event.fields is not None:
+            if event.fields is not None:  # else the last part has ended it
                 outside = variable.get()
                 variable.set(inside)
+                entered = True
     except BaseException as error:
         if not handed_on:
             variable.set(outside)
             request.failed(error)
             request.finish()
         raise
-    variable.set(outside)
+    if entered:
+        variable.set(outside)
     request.finish()
 
 
@@ -167,15 +172,17 @@ class _Body:
     The request ends at the first of exhausted, raised, closed, and collected: some servers do not close.
     """
 
-    __slots__ = ("_body", "_parts", "_request")
+    __slots__ = ("_body", "_close", "_parts", "_request")
 
     def __init__(self, body: Iterable[bytes], request: Request) -> None:
         self._request = request
         self._body = body
+        self._close = getattr(body, "close", None)
         try:
             self._parts = hand_on(iter(body), request)
         except BaseException:
-            self._close_body()
+            if self._close is not None:
+                self._close()
             raise
 
     def __iter__(self) -> Iterator[bytes]:
@@ -183,14 +190,16 @@ class _Body:
 
     def close(self) -> None:
         """Close the application's body, and end the request."""
-        request = self._request
+        request, close = self._request, self._close
         if request.event.fields is None:
-            self._close_body()
+            if close is not None:
+                close()
             return
         outside = variable.get()
         variable.set(request.event)  # what is cleaned up for a client that has left is told, too
         try:
-            self._close_body()
+            if close is not None:
+                close()
         except BaseException as error:
             request.failed(error)
             raise
@@ -201,11 +210,6 @@ class _Body:
     def __del__(self) -> None:
         if self._request.event.fields is not None:
             self._request.finish()
-
-    def _close_body(self) -> None:
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            close()
 
 
 class _SizedBody(_Body):

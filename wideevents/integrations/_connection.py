@@ -86,13 +86,11 @@ class Connection(Request):
         if app is None:
             return
         kind: Any = type(app)
-        fields = framework(kind)
-        found = find(self._scope, self._head.path, self._door.templates)
+        found = find(self._scope, self._path, self._door.templates)
         if found is not None:
-            template, parameters, handler = found
-            self.routed(template, parameters, fields, handler)
-        elif self.event.fields is not None:
-            self.event.fields.update(fields)
+            self.routed(*found)
+        if self.event.fields is not None:
+            self.event.fields.update(framework(kind))
 
     def answered(self, message: Message, status: int) -> Message:
         """Take the start of an answer, and return it with the request id."""

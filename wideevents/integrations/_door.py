@@ -5,30 +5,43 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from wideevents import settings
 from wideevents.errors import ConfigurationError
+from wideevents.recorder import TEMPLATE, roomy
 
 PARAMETER = re.compile(r"<(?:(?P<converter>\w+)(?:\([^)]*\))?:)?\w+>|\{\w+(?::(?P<kind>\w+))?\}")
 """A parameter of a route template: `<int:id>` as in werkzeug and Django, `{id:int}` as in Starlette."""
 
 
-class Head(NamedTuple):
-    """Hold what a door reads of a request; None is what was not sent."""
+Head: TypeAlias = tuple[
+    str,  # method
+    str,  # path
+    str | None,  # query
+    str | None,  # scheme
+    str | None,  # host
+    str | None,  # peer
+    str | None,  # X-Forwarded-For
+    str | None,  # User-Agent
+    str | None,  # Content-Length
+    str | None,  # X-Request-ID
+    str | None,  # traceparent
+    str | None,  # tracestate
+    str | None,  # X-Wideevents-Keep
+]
+"""What a door reads of a request; None is what was not sent. A tuple with names would take longer to make."""
 
-    method: str
-    path: str
-    query: str | None
-    scheme: str | None
-    host: str | None
-    peer: str | None
-    forwarded_for: str | None
-    user_agent: str | None
-    content_length: str | None
-    request_id: str | None
-    traceparent: str | None
-    tracestate: str | None = None
+DESCRIBED = {
+    "http.request.id": "",
+    "http.request.method": "",
+    "url.path": "",
+    "url.scheme": None,
+    "server.address": None,
+    "client.address": None,
+    "user_agent.original": None,
+}
+"""What is written of every request; those of None are left out where they were not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,7 @@ class Door:
       itself, as problem details (RFC 9457).
 
     *templates* are those that had to be searched for among the routes of a framework, by what it tells of them.
+    *fields* are copied for every event.
 
     Raise `ConfigurationError` for a setting that cannot be used.
     """
@@ -57,6 +71,7 @@ class Door:
     _quiet_path: re.Pattern[str] = field(init=False, repr=False)
     _quiet_routes: dict[str, bool] = field(init=False, repr=False, default_factory=dict)
     templates: dict[str, str] = field(init=False, repr=False, default_factory=dict)
+    fields: dict[str, Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         quiet = self.quiet
@@ -68,6 +83,7 @@ class Door:
         if type(self.slow_ms) not in {int, float} or not self.slow_ms > 0:
             raise ConfigurationError.of("slow_ms", self.slow_ms, "a number of milliseconds above 0")
         settings.check_switches(problems=self.problems)
+        object.__setattr__(self, "fields", roomy({**TEMPLATE, **self.template, **DESCRIBED}))
         object.__setattr__(self, "_quiet_path", re.compile("|".join(map(_pattern, quiet))))
 
     def is_quiet(self, route: str | None, path: str) -> bool:

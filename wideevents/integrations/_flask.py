@@ -51,12 +51,13 @@ def take_route(followed: Request, asked: Any, views: Mapping[str, object]) -> No
         rule, parameters = _rule_for_another_method(asked)
     if rule is None:
         return
-    endpoint = rule.endpoint
-    fields = {"flask.endpoint": endpoint}
-    if "." in endpoint:
-        fields["flask.blueprint"] = endpoint.rpartition(".")[0]
-    route = asked.environ.get("SCRIPT_NAME", "") + rule.rule
-    followed.routed(route, parameters, fields, views.get(endpoint))
+    endpoint, root = rule.endpoint, asked.environ.get("SCRIPT_NAME")
+    followed.routed(root + rule.rule if root else rule.rule, parameters, views.get(endpoint))
+    fields = followed.event.fields
+    if fields is not None:
+        fields["flask.endpoint"] = endpoint
+        if "." in endpoint:
+            fields["flask.blueprint"] = endpoint.rpartition(".")[0]
 
 
 def _rule_for_another_method(asked: Any) -> tuple[Any, Any]:
@@ -76,7 +77,7 @@ def note_unhandled(app: Flask, exception: BaseException, **__: Any) -> None:
         take_route(followed, request, app.view_functions)
 
 
-def noting(answers: Callable[[], bool], handle: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+def noting(answers: Callable[[], bool], handle: Callable[[Any], Callable[..., Any]]) -> Callable[..., Any]:
     """
     Wrap `handle_user_exception`, to note what an errorhandler dealt with; the status says how much it matters.
 
@@ -86,7 +87,7 @@ def noting(answers: Callable[[], bool], handle: Callable[[], Callable[..., Any]]
     def handle_user_exception(*arguments: Any) -> Any:
         followed, error = request.environ.get(KEY), arguments[-1]
         try:
-            response = handle()(*arguments)
+            response = handle(current_app._get_current_object())(*arguments)  # type: ignore[attr-defined]  # noqa: SLF001
         except Exception as raised:
             answer = _answer(error, followed) if answers() and raised is error else None
             if answer is not None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from wideevents import config, tracecontext
 from wideevents.context import variable
-from wideevents.integrations._door import Door, Head
+from wideevents.events import Event
+from wideevents.integrations._door import DESCRIBED, Door, Head
 from wideevents.levels import Level
 from wideevents.logs.lines import Origin
 from wideevents.logs.stdlib import ORIGIN
@@ -43,11 +44,12 @@ class Request:
     __slots__ = (
         "_door",
         "_first",
-        "_head",
         "_length",
         "_lost",
+        "_method",
         "_outside",
         "_parameters",
+        "_path",
         "_raised",
         "_sent",
         "_stopped",
@@ -59,48 +61,36 @@ class Request:
 
     def __init__(self, door: Door, head: Head, kind: str = "request") -> None:
         recorder = config.recorder()
-        parent = tracecontext.parse(head.traceparent, head.tracestate) if head.traceparent else None
-        self.event = event = recorder.open(head.method, kind, parent)
+        parent = tracecontext.parse(head[10], head[11]) if head[10] else None
+        self._method = method = head[0]
+        self.event = event = recorder.open(method, kind, parent, door.fields)
         event.slow_ms = door.slow_ms
-        self.id = (head.request_id and checked(head.request_id, event.keys.redaction)) or recorder.ids.trace_id()
+        self.id = (head[9] and checked(head[9], event.keys.redaction)) or recorder.ids.trace_id()
         event.request_id = self.id
         self.status = 0
         self.route: str | None = None
         self._parameters: Mapping[str, object] | None = None
         self._door = door
-        self._head = head
+        self._path = head[1]
         self._sent: int | None = 0  # None where the server sends the body itself, and nobody knows its length
         self._first = 0
         self._length: int | None = None
         self._raised = self._stopped = False
         self._lost: BaseException | None = None
-        self._describe(event.fields or {}, head, door)
+        self._describe(event, head)
         outside = variable.get()  # a server's leftover has ended; a test's own event has not
         self._outside = None if outside is None or outside.fields is None else outside
         if recorder.flight is not None:
             recorder.flight.begin(event)
         variable.set(event)
 
-    def routed(
-        self,
-        route: str,
-        parameters: Mapping[str, object] | None,
-        fields: Mapping[str, Any],
-        handler: object = None,
-    ) -> None:
-        """
-        Take the route template, the values of its parameters, and what else the framework knows of the route.
-
-        *handler* is the function that serves it.
-        """
+    def routed(self, route: str, parameters: Mapping[str, object] | None, handler: object = None) -> None:
+        """Take the route template, the values of its parameters, and the function that serves it."""
         event = self.event
         self.route = route
         event.handler = handler
-        if parameters and any(map(event.keys.redaction.hides, parameters)):
+        if parameters and event.keys.redaction.hides_any(route, parameters):
             self._hide(parameters)
-        own = event.fields
-        if own is not None:
-            own.update(fields)
 
     def started(self, status: int, length: int | None) -> None:
         """Take the status, and the length of the body in bytes where it is known beforehand."""
@@ -127,10 +117,10 @@ class Request:
 
     def passed(self, size: int) -> None:
         """Count a part of the body, in bytes, whatever comes after it; none of the answer to a HEAD is sent."""
-        if size and self._head.method != "HEAD":
+        if size and self._method != "HEAD":
             if not self._first:
                 self._first = self.event.recorder.clock.monotonic()
-            self._sent = (self._sent or 0) + size
+            self._sent = size + (self._sent or 0)
 
     def stopped(self) -> None:
         """Stop the clock, as the last byte is out; what the application still does belongs to the event, too."""
@@ -150,7 +140,7 @@ class Request:
 
     def handed_over(self) -> None:
         """End a request whose body was sent by the server itself, such as a file."""
-        self._sent = self._length if self._head.method != "HEAD" else 0
+        self._sent = self._length if self._method != "HEAD" else 0
         self.finish()
 
     def lost(self, error: BaseException) -> None:
@@ -183,64 +173,55 @@ class Request:
         fields = event.fields
         if fields is None:
             return
-        event.ended = event.ended or event.recorder.clock.monotonic()
+        recorder = event.recorder
+        if not event.ended:
+            event.ended = recorder.clock.monotonic()
         self._conclude(fields)
-        if self.route is not None:
-            self._name(fields, self.route)
         if self._door.quiet and self.status < 400:
             self._quieten()
         self._lost = None
-        event.recorder.finish(event)
+        recorder.finish(event)
 
     def _disconnected(self) -> None:
         if self.event.fields is not None:
             self.event.fields["client.disconnected"] = True
             self.event.outcome = "cancelled"
 
-    def _describe(self, fields: dict[str, Any], head: Head, door: Door) -> None:
+    def _describe(self, event: Event, head: Head) -> None:
         """Write what was asked; a text that a client writes as it likes is looked at, unless it is known as clean."""
-        method, path, query, scheme, host, *client = head
-        event = self.event
-        if door.template:
-            fields.update(door.template)
+        method, path, query, scheme, host, peer, forwarded_for, user_agent, length, *_ = head
+        fields: Any = event.fields
+        clean, suspects = event.clean, event.suspects
         fields["http.request.id"] = self.id
         fields["http.request.method"] = method
-        if method not in METHODS:
-            self._mask_method(fields, method)
         fields["url.path"] = path
-        if path not in event.clean:
-            event.suspects.add("url.path")
-        if scheme:
-            fields["url.scheme"] = scheme
+        if path not in clean:
+            suspects.add("url.path")
+        fields["url.scheme"] = scheme
+        if host and ":" in host:
+            host = _hostname(host)
+        fields["server.address"] = host
+        if host not in clean:
+            suspects.add("server.address")
+        proxies = self._door.proxies
+        fields["client.address"] = peer = (_forwarded(forwarded_for or "", proxies) or peer) if proxies else peer
+        fields["user_agent.original"] = user_agent
+        if user_agent not in clean:
+            suspects.add("user_agent.original")
         if query:
             fields["url.query"] = event.keys.redaction.query(query)
-        if host:
-            fields["server.address"] = host = host if ":" not in host else _hostname(host)
-            if host not in event.clean:
-                event.suspects.add("server.address")
-        self._describe_client(fields, door, *client)
-
-    def _describe_client(
-        self,
-        fields: dict[str, Any],
-        door: Door,
-        peer: str | None,
-        forwarded_for: str | None,
-        user_agent: str | None,
-        content_length: str | None,
-        *_: str | None,
-    ) -> None:
-        """Write who asked, and with how much."""
-        if door.proxies:
-            peer = _forwarded(forwarded_for or "", door.proxies) or peer
-        if peer:
-            fields["client.address"] = peer
-        if user_agent:
-            fields["user_agent.original"] = user_agent
-            if user_agent not in self.event.clean:
-                self.event.suspects.add("user_agent.original")
-        if content_length and (size := number(content_length)) is not None:
+        if length and (size := number(length)) is not None:
             fields["http.request.body.size"] = size
+        if method not in METHODS:
+            self._mask_method(fields, method)
+        if not (scheme and host and peer and user_agent):
+            self._leave_out(fields)
+
+    def _leave_out(self, fields: dict[str, Any]) -> None:
+        """Leave out what was not sent."""
+        for name, default in DESCRIBED.items():
+            if default is None and not fields[name]:
+                del fields[name]
 
     def _mask_method(self, fields: dict[str, Any], method: str) -> None:
         fields["event.name"] = fields["http.request.method"] = "_OTHER"
@@ -264,13 +245,13 @@ class Request:
             fields["ttfb_ms"] = (first - event.started) // 1000 / 1000
             if self._length is None:
                 fields["http.response.streamed"] = True
-
-    def _name(self, fields: dict[str, Any], route: str) -> None:
-        fields["http.route"] = route
-        fields["event.name"] = f"{fields['http.request.method']} {route}"
-        if self._parameters:
-            self.event.suspects.add("url.path")
-            fields["url.path"] = self.event.keys.redaction.path(self._head.path, self._parameters)
+        route = self.route
+        if route is not None:
+            fields["http.route"] = route
+            fields["event.name"] = f"{fields['http.request.method']} {route}"
+            if self._parameters:
+                event.suspects.add("url.path")
+                fields["url.path"] = event.keys.redaction.path(self._path, self._parameters)
 
     def _hide(self, parameters: Mapping[str, object]) -> None:
         """Hide the values of secret *parameters*, also where a framework tells the path in a message of its own."""
@@ -280,7 +261,7 @@ class Request:
         self.event.hidden = tuple(secret for secret in secrets if len(secret) >= LEAST_SECRET)
 
     def _quieten(self) -> None:
-        if self.event.went_well and self._door.is_quiet(self.route, self._head.path):
+        if self.event.went_well and self._door.is_quiet(self.route, self._path):
             self.event.level = Level.DEBUG
 
     def _begun(self) -> bool:
@@ -295,7 +276,7 @@ class Request:
             return True
         if self._length is not None and (self._sent or 0) >= self._length:
             return True
-        return self._head.method == "HEAD" or self.status in BODILESS
+        return self._method == "HEAD" or self.status in BODILESS
 
 
 def checked(request_id: str, redaction: Redaction) -> str | None:

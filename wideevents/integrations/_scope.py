@@ -13,7 +13,9 @@ Scope: TypeAlias = MutableMapping[str, Any]
 
 ID, LENGTH = REQUEST_ID.encode(), b"content-length"
 
-HEADERS = (b"host", b"x-forwarded-for", b"user-agent", LENGTH, ID, b"traceparent", b"tracestate")
+HEADERS = (
+    *(b"host", b"x-forwarded-for", b"user-agent", LENGTH, ID, b"traceparent", b"tracestate", b"x-wideevents-keep"),
+)
 """What is read of a request's headers."""
 
 NONE = dict.fromkeys(HEADERS, b"")
@@ -32,8 +34,8 @@ def head(scope: Scope) -> Head:
     query, client, server = asked("query_string"), asked("client"), asked("server")
     # One text is made of all, and divided again: a header holds no line feed.
     texts = b"\n".join(_named({**NONE, **found})).decode("latin-1").split("\n", len(HEADERS) - 1)
-    host, forwarded_for, user_agent, length, own, parent, state = texts
-    read = (
+    host, forwarded_for, user_agent, length, own, parent, state, keep = texts
+    return (
         asked("method", "GET"),
         scope["path"],
         query and query.decode("latin-1"),
@@ -46,8 +48,8 @@ def head(scope: Scope) -> Head:
         own,
         parent,
         state,
+        keep,
     )
-    return tuple.__new__(Head, read)  # what Head(...) does, without the call of a Python function around it
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

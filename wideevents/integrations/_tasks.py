@@ -25,6 +25,8 @@ SENT_AT = "wideevents-sent-at"
 FOREIGN = ("task.id", "task.queue")
 """Fields that whoever sends a message writes as they like, and that are redacted like any other text."""
 
+NANOSECONDS = 1_000_000_000
+
 FAR = 1e11
 """Seconds since the epoch that no clock shows."""
 
@@ -169,7 +171,7 @@ class Run:
             fields["http.request.id"] = self.event.request_id
         due = message.headers.get(SENT_AT) if message.due is None else message.due
         if isinstance(due, int | float) and 0 < due < FAR:
-            waited = self.event.recorder.clock.now() - due
+            waited = self.event.recorder.clock.now() / NANOSECONDS - due
             fields["task.waited_ms"] = max(0, round(waited * 1_000_000)) / 1_000
 
     def _request_id(self, headers: Mapping[str, Any]) -> str | None:
@@ -177,7 +179,7 @@ class Run:
         return checked(sent, self.event.keys.redaction) if isinstance(sent, str) else None
 
     def _date_back(self, fields: dict[str, Any], began: float) -> None:
-        passed = max(0.0, self.event.recorder.clock.now() - began)
+        passed = max(0.0, self.event.recorder.clock.now() / NANOSECONDS - began)
         self.event.started -= round(passed * 1_000_000_000)
         fields["timestamp"] = datetime.fromtimestamp(began, UTC)
 
@@ -219,7 +221,7 @@ class Endings:
 
 def departing() -> dict[str, Any]:
     """Return what a message carries: the headers of the event in progress, and when it was sent."""
-    return {**outgoing(), SENT_AT: config.recorder().clock.now()}
+    return {**outgoing(), SENT_AT: config.recorder().clock.now() / NANOSECONDS}
 
 
 def known(record: logging.LogRecord) -> bool:

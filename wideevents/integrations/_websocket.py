@@ -116,6 +116,8 @@ class WebSocket(Connection):
 
     def _conclude(self, fields: dict[str, Any]) -> None:
         super()._conclude(fields)
+        if self.route is not None:
+            fields["event.name"] = f"{NAME} {self.route}"
         if not self.status and self._closed_by is not None:
             self._abandoned(fields)  # before there was an answer
         if self.status != SWITCHED:
@@ -150,10 +152,6 @@ class WebSocket(Connection):
         fields["client.disconnected"] = True
         if self.event.outcome == "success":
             self.event.outcome = "cancelled"
-
-    def _name(self, fields: dict[str, Any], route: str) -> None:
-        super()._name(fields, route)
-        fields["event.name"] = f"{NAME} {route}"
 
     def _disconnected(self) -> None:
         self.left()

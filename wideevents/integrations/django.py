@@ -142,4 +142,5 @@ def _head(request: Any) -> Head:
         scheme = request.scheme
     except ImproperlyConfigured:  # a SECURE_PROXY_SSL_HEADER that is none
         scheme = None
-    return wsgi.head(request.META)._replace(path=request.path, scheme=scheme)
+    method, _, query, _, *rest = wsgi.head(request.META)
+    return (method, request.path, query, scheme, *rest)

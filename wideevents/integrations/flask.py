@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
-from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from wideevents import config
@@ -73,7 +72,7 @@ class WideEvents:
         entrance = _Entrance(app, self._given, self._page)
         app.extensions[EXTENSION] = self
         app.wsgi_app = entrance  # type: ignore[method-assign]
-        app.handle_user_exception = noting(entrance.answers, _weak_method(app, app.handle_user_exception))  # type: ignore[method-assign]
+        app.handle_user_exception = noting(entrance.answers, _binding(app, app.handle_user_exception))  # type: ignore[method-assign]
         got_request_exception.connect(note_unhandled)
         take_lines(app)
 
@@ -88,7 +87,7 @@ class _Entrance:
     def __init__(self, app: Flask, given: dict[str, Any], page: tuple[str, WSGIApplication] | None) -> None:
         self._given = given
         self._page = page
-        self._inner = _weak_method(app, app.wsgi_app)
+        self._bind = _binding(app, app.wsgi_app)
         self._app = weakref.ref(app)
         self._views = app.view_functions
         self._door = _door(app, given)
@@ -106,8 +105,8 @@ class _Entrance:
             return self._page[1](environ, start_response)  # a scrape is no request of the application's
         outer = environ.get(KEY)
         if outer is None or outer.event.sealed:  # a middleware that tries again may use its environ again
-            return serve(self._door, self._inner(), environ, start_response, self._tell_route)
-        body: Iterable[bytes] = self._inner()(environ, self._responding(outer, environ, start_response))
+            return serve(self._door, self._bind(app), environ, start_response, self._tell_route)
+        body: Iterable[bytes] = self._bind(app)(environ, self._responding(outer, environ, start_response))
         return body
 
     def answers(self) -> bool:
@@ -161,9 +160,9 @@ def _door(app: Flask, given: dict[str, Any]) -> Door:
     return Door(**{**configured, **given}, template=TEMPLATE)
 
 
-def _weak_method(owner: object, method: Any) -> Callable[[], Any]:
-    """Refer to a method of *owner* without keeping it alive; what is no method of it is kept."""
+def _binding(owner: object, method: Any) -> Callable[[Any], Any]:
+    """Return what gives a method of *owner* for it, without keeping it alive; what is no method of it is kept."""
     if getattr(method, "__self__", None) is not owner:
-        return lambda: method
-    function, alive = method.__func__, weakref.ref(owner)
-    return lambda: MethodType(function, alive())
+        return lambda _: method
+    bind: Callable[[Any], Any] = method.__func__.__get__
+    return bind

@@ -76,12 +76,22 @@ def serve(
 def _responding(
     request: Request, environ: WSGIEnvironment, start_response: StartResponse, routing: Routing | None
 ) -> StartResponse:
-    """Return what the application calls to start its response, and what it may write with."""
+    """
+    Return what the application calls to start its response, and what it may write with.
+
+    It is no method of the request, which stands in the environ: what a server gives may hold that in its turn.
+    """
 
     def respond(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         if routing is not None:
             routing(request, environ)
-        own, length = _look(headers)
+        own = length = None
+        for name, value in headers:
+            size = len(name)
+            if size == 14 and name.lower() == "content-length":
+                length = number(value)
+            elif size == 12 and name.lower() == "x-request-id":
+                own = value
         if own is None:
             headers = [*headers, (REQUEST_ID, request.id)]
         else:
@@ -106,8 +116,10 @@ def _responding(
 def head(environ: WSGIEnvironment) -> Head:
     """Read the head of a request; the path is the whole one, seen from the server's root."""
     get = environ.get
-    path = f"{get('SCRIPT_NAME') or ''}{get('PATH_INFO') or ''}"
-    read = (
+    path, root = get("PATH_INFO") or "", get("SCRIPT_NAME")
+    if root:
+        path = root + path
+    return (
         get("REQUEST_METHOD") or "",
         path if path.isascii() else _decoded(path),
         get("QUERY_STRING"),
@@ -120,8 +132,8 @@ def head(environ: WSGIEnvironment) -> Head:
         get("HTTP_X_REQUEST_ID"),
         get("HTTP_TRACEPARENT"),
         get("HTTP_TRACESTATE"),
+        get("HTTP_X_WIDEEVENTS_KEEP"),
     )
-    return tuple.__new__(Head, read)  # what Head(...) does, without the call of a Python function around it
 
 
 def _decoded(path: str) -> str:
@@ -133,15 +145,3 @@ def _decoded(path: str) -> str:
 def _status(line: str) -> int:
     """Read the status of a status line: "200 OK" is 200; what is none is 0."""
     return number(line[:3]) or 0
-
-
-def _look(headers: list[tuple[str, str]]) -> tuple[str | None, int | None]:
-    """Return the request id and the length that the application itself sends."""
-    own = length = None
-    for name, value in headers:
-        size = len(name)
-        if size == 14 and name.lower() == "content-length":
-            length = number(value)
-        elif size == 12 and name.lower() == "x-request-id":
-            own = value
-    return own, length

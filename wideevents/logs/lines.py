@@ -80,7 +80,6 @@ class Line(Entry):
         self.errors = ()
         self.hidden = () if event is None else event.hidden
         self.suspects = {MESSAGE}
-        # What detach() does, without the call: a line is made for every log call.
         self.record = record
         self.static = NOTHING
         self.tail = CLOSE

@@ -14,6 +14,7 @@ STACKS = ("exception.stacktrace", "code.stacktrace")
 """What is kept of a stack, if it must be cut, is its end."""
 
 LINES = "log.lines"
+TIME = "timestamp"
 CUT = "..."
 LONG = 40
 """Characters below which a default field is not worth cutting."""
@@ -118,7 +119,7 @@ class _Trimmer:
             self._shrink_or_drop(name)
         for least in (LONG, 0):  # ids and other short ones only if nothing else is left to cut
             for name in sorted(self.record, key=self.sizes.__getitem__, reverse=True):
-                if type(self.record[name]) in {str, list}:
+                if type(self.record[name]) in {str, list} and name != TIME:
                     self._shrink(name, least)
         for name in reversed(list(self.record)):  # what comes first says which event it is
             if self._excess() > 0 and self.record[name] in ("", []):
