@@ -41,6 +41,7 @@ ENVIRONMENT = (
     "SENTRY_DSN",
     "SENTRY_ENVIRONMENT",
     "SENTRY_RELEASE",
+    "WIDEEVENTS_KEEP_SECRET",
     "WIDEEVENTS_OUTPUT",
 )
 """What the process is configured by; the tests begin without it."""
@@ -201,7 +202,8 @@ def recorder(clock: FakeClock, written: Written) -> Iterator[Recorder]:
     with config.kept():
         wideevents.configure(service="tests", output=written.sink, logging=False)
         configured = config.recorder()
-        made = Recorder(configured.pipeline, configured.keys, Clock(clock.wall, clock.monotonic), FixedIds())
+        timed = Clock(clock.wall, clock.monotonic)
+        made = Recorder(configured.pipeline, configured.keys, clock=timed, ids=FixedIds())
         config.use(made, config.logs())
         yield made
         assert made.in_progress == {}, f"left open: {made.in_progress}"

@@ -29,6 +29,7 @@ from wideevents.context import (
     variable,
 )
 from wideevents.health import Fault
+from wideevents.levels import Level
 from wideevents.recorder import Recorder
 
 pytestmark = pytest.mark.usefixtures("recorder")
@@ -757,3 +758,35 @@ class TestRecorderOfTheProcess:
         with wideevents.event("work") as event:
             assert event.recorder is recorder
         assert written.one()["event.name"] == "work"
+
+
+class TestKeep:
+    def test_asks_for_the_line_of_the_event_in_progress(self) -> None:
+        """From anywhere below."""
+        with wideevents.event("work") as event:
+            before = event.keep
+            asyncio.run(asyncio.to_thread(wideevents.keep))
+            assert (before, event.keep) == (False, True)
+
+    def test_the_event_is_written_whatever_its_level(self, written: Written) -> None:
+        """Debug output that somebody asks for reaches them; what nobody asks for does not."""
+        for asks in (True, False):
+            with wideevents.event("work", asks=asks) as event:
+                event.level = Level.DEBUG
+                if asks:
+                    wideevents.keep()
+
+        assert [(line["asks"], line["level"]) for line in written.all()] == [(True, "debug")]
+
+    def test_asks_for_one_event_alone(self) -> None:
+        """An event inside it, or around it, has its own line."""
+        with wideevents.event("outer") as outer, wideevents.event("inner") as inner:
+            wideevents.keep()
+
+        assert (outer.keep, inner.keep) == (False, True)
+
+    def test_does_nothing_outside_any_event(self) -> None:
+        """It is counted."""
+        wideevents.keep()
+
+        assert health.faults.counts() == {Fault.NO_EVENT: 1}

@@ -392,7 +392,7 @@ class TestWatch:
         self, recorder: Recorder, written: Written, clock: FakeClock, kill: Kill
     ) -> None:
         """Of the one that is configured now, and of the one that the outer event began with."""
-        newer = Recorder(recorder.pipeline, recorder.keys, Clock(clock.wall, clock.monotonic))
+        newer = Recorder(recorder.pipeline, recorder.keys, clock=Clock(clock.wall, clock.monotonic))
         handler = Watch(lambda: newer, kill)
         outer, inner = recorder.open("outer", "task"), newer.open("inner", "task")
         handler.begin(outer)

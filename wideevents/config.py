@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from threading import Lock, RLock
 
 from wideevents import context, outputs, propagation, resource, settings
 from wideevents.alerts.settings import Alerts
-from wideevents.assembly import Assembly, Forwarder
+from wideevents.assembly import Assembly, Counted, Forwarder
 from wideevents.errors import ConfigurationError
 from wideevents.frames import Application
 from wideevents.health import Fault, report
@@ -27,6 +27,7 @@ from wideevents.pipeline import Pipeline, Sink, Stage
 from wideevents.recorder import Flight, Recorder
 from wideevents.redaction import Redaction
 from wideevents.sampling import Sampling
+from wideevents.signatures import Signer
 from wideevents.sinks.lines import STDOUT
 from wideevents.stages.alert import Alert
 from wideevents.stages.encode import Encode, Limits
@@ -106,6 +107,7 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     - *threads*: whether threads and thread pools that a request starts write into its event.
     - *redact*, *limits*: what is hidden, and how long a line may be.
     - *sample*: one event in so many is written, errors and the like always; or a `wideevents.sampling.Sampling`.
+      Its secret, by which a request may ask to be kept, is else `WIDEEVENTS_KEEP_SECRET`.
     - *flight*: a directory, or a `wideevents.flight.Flight`, for what open events know: it survives a kill.
     - *stages*: your own, run on every event that passed the gate, before it is redacted and encoded.
     - *in_app*: installed packages that are code of yours, too: tracebacks mark it, and fingerprints are made of it.
@@ -120,24 +122,20 @@ def configure(  # noqa: PLR0913 - the settings of a process are many, and each i
     redact = settings.instance(Redaction, redact, "redact", "wideevents.Redaction")
     limits = settings.instance(Limits, limits, "limits", "wideevents.Limits")
     alerts = settings.instance(Alerts, alerts, "alerts", "wideevents.alerts.Alerts")
-    settings.check_texts(service=service, version=version, environment=environment, owner=owner)
     settings.check_switches(threads=threads, logging=logging, metrics=metrics)
+    described = _described(service=service, version=version, environment=environment, owner=owner)
     loggers = Loggers.of(settings.emitted(level), raising_loggers, debug_lines)
     own, application = settings.functions(stages), Application(_packages(in_app))
-    described = resource.describe(resource.named(service, version, environment, owner), os.environ)
     alert = Alert(_owners(alerts, described.pop("owner.team", None)), application, described)
     targets, keys, forwarder = outputs.targets(output), Keys(redact), outputs.forwarder(sentry, application, redact)
-    counted = outputs.counted(described["service.name"], alert.default) if metrics else None
+    counted, (sampled, accepts) = _counted(metrics, described, alert), _sampled(sample)
     last = Redact(keys, limits.max_bytes, thorough=bool(own)), Encode(limits, thorough=bool(own))
-    assembly = Assembly(loggers, alert, counted, _sample(sample), Enrich(described), own, forwarder, *last)
+    assembly = Assembly(loggers, alert, counted, sampled, Enrich(described), own, forwarder, *last)
     spans, shown = outputs.spans(opentelemetry)
-    sinks = _process.diverted or outputs.opened(targets, limits.max_bytes, forwarder)
-    _follow_threads(threads)
-    pipeline = Pipeline((*assembly.of_events(), *shown), sinks)
-    made = Recorder(pipeline, keys, application=application, spans=spans, flight=outputs.flight(flight))
-    use(made, Logs(Pipeline(assembly.of_lines(), sinks), keys, loggers, application))
+    pipeline = Pipeline((*assembly.of_events(), *shown), _sinks(targets, limits, forwarder))
+    made = Recorder(pipeline, keys, application, spans, outputs.flight(flight), accepts)
     _process.keep(alerts, described["service.name"], assembly)
-    _take_over(Takeover(Handler(logs=logs), loggers) if logging else None)
+    _begin(made, assembly, threads=threads, takes_over=logging)
 
 
 def recorder() -> Recorder:
@@ -239,7 +237,13 @@ def _default() -> tuple[Recorder, Logs]:
                 configure(logging=False)
             except ConfigurationError as refused:
                 report(Fault.SETTING, "environment", f"{refused} It is left out.")
-                configure(output=_whatever_is_open(), level=Level.INFO, logging=False, sentry=False)
+                configure(
+                    output=_whatever_is_open(),
+                    level=Level.INFO,
+                    logging=False,
+                    sentry=False,
+                    sample=Sampling(secret=()),
+                )
     return recorder(), logs()
 
 
@@ -254,6 +258,37 @@ def _whatever_is_open() -> str:
 
 def _packages(in_app: object) -> tuple[str, ...]:
     return settings.identifiers("in_app", in_app, 'names of packages, such as ("shop",)')
+
+
+def _described(**texts: str | None) -> dict[str, str]:
+    """Describe what runs, by what is given and the environment; refuse what is no text."""
+    settings.check_texts(**texts)
+    return resource.describe(resource.named(**texts), os.environ)
+
+
+def _counted(metrics: bool, described: dict[str, str], alert: Alert) -> Counted | None:
+    return outputs.counted(described["service.name"], alert.default) if metrics else None
+
+
+def _sampled(given: object) -> tuple[Sample | None, Callable[[str], bool] | None]:
+    """Return the stage that samples, and what tells whether a request may ask to be kept."""
+    sampling = Sampling.of(given)
+    signer = Signer.of(None if sampling is None else sampling.secret, os.environ)
+    return None if sampling is None else Sample(sampling), None if signer is None else signer.accepts
+
+
+def _sinks(targets: tuple[Target, ...], limits: Limits, forwarder: Forwarder | None) -> tuple[Sink, ...]:
+    return _process.diverted or outputs.opened(targets, limits.max_bytes, forwarder)
+
+
+def _begin(made: Recorder, assembly: Assembly, *, threads: bool, takes_over: bool) -> None:
+    """Let *made* serve, let log lines go the same way, and tell of what was lost before."""
+    _follow_threads(threads)
+    sinks, loggers = made.pipeline.sinks, assembly.loggers
+    use(made, Logs(Pipeline(assembly.of_lines(), sinks), made.keys, loggers, made.application))
+    _take_over(Takeover(Handler(logs=logs), loggers) if takes_over else None)
+    if made.flight is not None:
+        made.flight.recover(made)
 
 
 def _follow_threads(threads: bool) -> None:
@@ -281,11 +316,6 @@ def _close() -> None:
 
 
 atexit.register(_close)
-
-
-def _sample(given: object) -> Sample | None:
-    sampling = Sampling.of(given)
-    return None if sampling is None else Sample(sampling)
 
 
 def _owners(alerts: Alerts, default: str | None) -> Owners:

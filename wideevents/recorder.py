@@ -82,6 +82,9 @@ class Flight(Protocol):
     def end(self, event: Event) -> None:
         """Forget *event*: its line is written."""
 
+    def recover(self, recorder: Recorder, /) -> int:
+        """Tell of the events that processes left which have ended, and return how many there were."""
+
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Recorder:
@@ -90,17 +93,18 @@ class Recorder:
 
     *in_progress* maps the id of every open event to it: their number is a field, and tests look for leaks in it.
     *spans* is asked for every event, where somebody else traces this process, too; *flight* is told of every one, where
-    there is a flight recorder.
+    there is a flight recorder; *accepts* tells whether a request may ask to be kept.
     """
 
     pipeline: Pipeline[Event]
     keys: Keys
-    clock: Clock = field(default_factory=Clock)
-    ids: Ids = field(default_factory=Ids)
     application: Application = field(default_factory=Application)
-    in_progress: dict[str, Event] = field(default_factory=dict)
     spans: Spans | None = None
     flight: Flight | None = None
+    accepts: Callable[[str], bool] | None = None
+    clock: Clock = field(default_factory=Clock)
+    ids: Ids = field(default_factory=Ids)
+    in_progress: dict[str, Event] = field(default_factory=dict)
     _second: tuple[int, str] = field(default=(0, ""), init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -84,7 +84,7 @@ class TestShow:
             "03:04:06.000Z error    gone",
         ]
 
-    def test_several_files_each_under_its_name(self, tmp_path: Path, show: Callable[..., list[str]]) -> None:
+    def test_several_files(self, tmp_path: Path, show: Callable[..., list[str]]) -> None:
         """As tail does."""
         for name in "ab":
             (tmp_path / name).write_text(f"of {name}\nmore\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import sys
 import threading
@@ -19,6 +18,7 @@ from wideevents.alerts.delivery import Alertmanager, Courier
 from wideevents.alerts.direct import Alert, read_alert, seconds
 from wideevents.alerts.outbox import Lifetimes, Outbox
 from wideevents.cli.dialects import Row, read
+from wideevents.cli.durations import duration, is_duration
 from wideevents.cli.files import STDIN, Follower, followed, lines
 from wideevents.errors import ConfigurationError
 from wideevents.hours import BusinessHours
@@ -37,12 +37,6 @@ OPENING = 7200.0
 """Seconds that a warning is kept beyond: Alertmanager looks every `group_interval`, and clocks are set back an hour."""
 
 KEEP = BusinessHours("mon-fri 09:00-17:00").longest_closed.total_seconds() + OPENING
-
-UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-LONGEST = 366 * UNITS["d"]
-
-_duration = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -114,18 +108,9 @@ def target(text: str) -> Alertmanager:
         raise ArgumentTypeError(str(error)) from error
 
 
-def duration(text: str) -> float:
-    """Read a time such as 90s, 15m, 2h or 1d, in seconds; raise `ArgumentTypeError` for anything else."""
-    found = _duration.fullmatch(text.strip())
-    length = float(found[1]) * UNITS[found[2]] if found else 0.0
-    if not 0 < length <= LONGEST:
-        raise ArgumentTypeError(f"{text!r} is no time such as 90s, 15m, 2h or 1d, of at most a year")
-    return length
-
-
 def since(text: str) -> float:
     """Read a moment, or how long ago it was, as seconds since the epoch; raise `ArgumentTypeError` for all else."""
-    if _duration.fullmatch(text.strip()):
+    if is_duration(text):
         return time.time() - duration(text)
     found = seconds(text)
     if found is None:

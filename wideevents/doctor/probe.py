@@ -99,7 +99,7 @@ def _listening(seen: Seen) -> Iterator[None]:
         return event
 
     pipeline = Pipeline((hear, *recorder.pipeline.stages), recorder.pipeline.sinks)
-    config.use(Recorder(pipeline, recorder.keys, recorder.clock, recorder.ids), config.logs())
+    config.use(Recorder(pipeline, recorder.keys, clock=recorder.clock, ids=recorder.ids), config.logs())
     try:
         yield
     finally:

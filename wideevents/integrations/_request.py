@@ -82,6 +82,8 @@ class Request:
         self._outside = None if outside is None or outside.fields is None else outside
         if recorder.flight is not None:
             recorder.flight.begin(event)
+        if head[12] and recorder.accepts is not None and recorder.accepts(head[12]):
+            event.keep = True
         variable.set(event)
 
     def routed(self, route: str, parameters: Mapping[str, object] | None, handler: object = None) -> None:

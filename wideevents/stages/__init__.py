@@ -1,1 +1,1 @@
-"""The stages of the default pipeline, one a room: count, gate, enrich, redact, encode."""
+"""The stages of the default pipeline, one a room: alert, sample, gate, enrich, redact, encode, and held lines."""
