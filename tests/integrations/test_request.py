@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
@@ -14,11 +15,16 @@ from hypothesis import strategies as st
 from tests.integrations.doors import DOORS, SETTINGS
 from tests.integrations.servers import Ask, Lines, environ, lines_caught
 from wideevents import ConfigurationError
+from wideevents.integrations import asgi
 from wideevents.integrations._door import Door
 from wideevents.integrations._request import Request
 from wideevents.integrations.wsgi import WideEvents, head
+from wideevents.sampling import Sampling
+from wideevents.signatures import Signer
 
 App = Callable[..., Iterable[bytes]]
+
+SECRET = "a secret of the tests, and of nobody else"
 
 
 def hello(environ: Any, start_response: Any) -> list[bytes]:
@@ -320,3 +326,44 @@ class TestEnd:
             "GET",
             False,
         )
+
+
+def ask_wsgi(header: str) -> None:
+    """Send a request with *header* to a WSGI application."""
+    send(WideEvents(hello), HTTP_X_WIDEEVENTS_KEEP=header)
+
+
+def ask_asgi(header: str) -> None:
+    """Send a request with *header* to an ASGI application."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"Hello"})
+
+    async def ignore(message: Any) -> None:
+        """Be a client that looks at nothing."""
+
+    headers = [(b"x-wideevents-keep", header.encode())]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+    asyncio.run(asgi.WideEvents(application)(scope, None, ignore))  # type: ignore[arg-type]
+
+
+class TestKeep:
+    """A request that shall be kept says so in a header, which somebody who may has signed."""
+
+    @pytest.mark.parametrize("ask", [ask_wsgi, ask_asgi])
+    def test_a_signature_keeps_a_request(self, ask: Callable[[str], None]) -> None:
+        """What somebody else has signed, or nobody, keeps nothing."""
+        with lines_caught(sample=Sampling(rate=1_000_000, firsts=0, secret=SECRET)) as lines:
+            for header in (Signer((SECRET,)).sign(60), Signer((SECRET[::-1],)).sign(60), "1", ""):
+                ask(header)
+
+        assert [line["sample.reason"] for line in lines.all] == ["asked"]
+
+    @pytest.mark.parametrize("ask", [ask_wsgi, ask_asgi])
+    def test_without_a_secret_nobody_can_ask(self, ask: Callable[[str], None]) -> None:
+        """Where nothing is configured, the header says nothing."""
+        with lines_caught(sample=Sampling(rate=1_000_000, firsts=0)) as lines:
+            ask(Signer((SECRET,)).sign(60))
+
+        assert lines.all == []
