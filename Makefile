@@ -4,19 +4,22 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PARTS  := .parts
+BENCH  := $(PARTS)/bench
 
-PROGRAMS := prometheus promtool prometheus-alertmanager amtool redis-server
-PACKAGES := prometheus prometheus-alertmanager redis-server
+PROGRAMS := prometheus promtool prometheus-alertmanager amtool redis-server valgrind
+PACKAGES := prometheus prometheus-alertmanager redis-server valgrind
 JOBS     ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types suite parts bench clean
+.PHONY: help demo test lint types suite parts bench storm soak clean
 
 help:
 	@echo "make demo   run the example shop under gunicorn, drive requests at it, show what came out"
 	@echo "make test   lint, check the types, run every test with coverage"
 	@echo "make parts  install the real servers that the tests use where they are there"
-	@echo "make bench  measure what an event costs"
+	@echo "make bench  measure what an event costs, beside other libraries, and write tests/bench/RESULTS.md"
+	@echo "make storm  kill workers under load, again and again, and account for every request"
+	@echo "make soak   do everything at once for ten minutes, and see that nothing grows"
 	@echo "make clean  remove what the others made"
 
 # The stamp is newer than the metadata as soon as the installation has gone through.
@@ -70,12 +73,22 @@ $(PARTS)/bugsink/.installed: tests/parts/bugsink.txt
 		|| { echo "Bugsink could not be installed: see the message of pip above, and check the network"; exit 1; }
 	@touch $@
 
-bench: $(VENV)/.installed
-	$(BIN)/python -m tests.bench.flask_request
-	$(BIN)/python -m tests.bench.doors
-	$(BIN)/python -m tests.bench.log_line
-	$(BIN)/python -m tests.bench.exception
-	$(BIN)/python -m tests.bench.sentry
+# The libraries that we are compared with never meet our tests: some of them change what is installed beside them.
+$(BENCH)/.installed: setup.cfg pyproject.toml
+	@rm -rf $(BENCH)
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]' \
+		|| { echo "The packages could not be installed: see the message of pip above, and check the network"; exit 1; }
+	@touch $@
+
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python -m tests.bench
+
+storm: $(VENV)/.installed
+	$(BIN)/python -m tests.proof.storm
+
+soak: $(VENV)/.installed
+	$(BIN)/python -m tests.proof.soak
 
 clean:
 	rm -rf $(VENV) $(PARTS) build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache events.jsonl

@@ -129,7 +129,7 @@ class Event(Entry):
         number = amount if type(amount) is int and -SMALL < amount < SMALL else _number(amount, name)
         with self.keys.lock:
             if self.fields is not None:
-                self.fields[name] = _sum(self.fields.get(name, 0), number)
+                _grow(self.fields, name, number)
                 return
         _report_late(name)
 
@@ -176,7 +176,7 @@ class Event(Entry):
                     tally = self._tallies[name] = Tally()
                 told = tally.add(nanoseconds, subject, failed=failed)
                 self.fields[total] = tally.spent // 1000 / 1000
-                self.fields[count] = _sum(self.fields.get(count, 0), 1)
+                _grow(self.fields, count, 1)
                 for key, value in told.items():
                     if type(value) is str:
                         self.suspects.add(f"{name}.{key}")
@@ -234,7 +234,7 @@ class Event(Entry):
             return
         with self.keys.lock:
             if self.fields is not None:
-                self.fields[count] = _sum(self.fields.get(count, 0), 1)
+                _grow(self.fields, count, 1)
                 if level is Level.ERROR:
                     self.suspects.add("log.last_error")
                     self.fields["log.last_error"] = message
@@ -358,6 +358,21 @@ def _number(amount: object, name: str) -> int | float:
     sentence = f"The counter {name!r} was to grow by something that is no number; it stays as it is."
     health.report(Fault.BAD_VALUE, name, sentence)
     return 0
+
+
+def _grow(fields: dict[str, Any], name: str, number: float) -> None:
+    """
+    Add to a number, under the lock of its event, and lose nothing that a signal handler adds to it meanwhile.
+
+    The handler runs in this very thread, which the lock lets in. CPython looks for signals at calls and jumps alone, so
+    that none comes between the last look and the write.
+    """
+    while True:
+        before = fields.get(name, 0)
+        after = _sum(before, number)
+        if (fields[name] if name in fields else 0) is before:  # noqa: SIM401 - a call would let a signal in
+            fields[name] = after
+            return
 
 
 def _sum(before: Any, number: float) -> int | float:

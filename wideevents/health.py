@@ -86,6 +86,20 @@ class Tally(Generic[Key]):
                 return
 
 
+class Untold(Tally[str]):
+    """Count what no line has told yet. A forked child forgets it, since its parent tells it."""
+
+    __slots__ = ("__weakref__",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Begin anew, without the lock, which is made anew meanwhile."""
+        self._counts, self._new, self.some = {}, [], False
+
+
 class Fault(StrEnum):
     """Name what can go wrong; three of them are fields of the next line."""
 
@@ -125,7 +139,7 @@ observers: list[Observer] = []
 """Who is told of every fault: its kind, its subject (of a loss its sink), and how many there were."""
 
 faults: Tally[Fault] = Tally()
-unreported: Tally[str] = Tally()
+unreported = Untold()
 _told: set[tuple[Fault, str]] = set()
 
 

@@ -121,6 +121,8 @@ class Keys:
         ]
 
     def _first_verdict(self, key: str) -> Verdict:
+        if len(key) > KEY_LENGTH:  # remembered by what is written of it
+            return self.judge(key[:KEY_LENGTH])
         name = _tidy(key)
         reserved = fields.reserved(name)
         verdict = Verdict(fields.USER_FIELDS + name if reserved else name, self.redaction.hides(name), reserved)

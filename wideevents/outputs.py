@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from wideevents.assembly import Counted, Forwarder
 from wideevents.errors import ConfigurationError
@@ -19,7 +19,10 @@ from wideevents.redaction import Redaction
 from wideevents.settings import MIRROR, traced
 from wideevents.sinks.lines import STDOUT, LinesSink
 
-Target: TypeAlias = "str | os.PathLike[str] | Sink"
+if TYPE_CHECKING:
+    from wideevents.sinks.background import Background
+
+Target: TypeAlias = "str | os.PathLike[str] | Sink | Background"
 
 AUTO, JSON, CONSOLE = "auto", "json", "console"
 CONSOLE_SINK = "wideevents.sinks.console:ConsoleSink"
@@ -27,6 +30,9 @@ SENTRY_SINK = "wideevents.sinks.sentry:SentrySink"
 METRICS = "wideevents.metrics:Metrics"
 FLIGHT = "wideevents.flight:Flight"
 SPANS, SHOW = "wideevents.spans:Spans", "wideevents.spans:mirror"
+
+MINUTE_MS = 60_000
+"""Milliseconds that a line waits for its reader where no request waits with it."""
 
 OUTPUTS = '"auto", "json", "console", a path, a sink with write(entry) and close(), or several of them'
 
@@ -42,10 +48,11 @@ def targets(output: Target | Iterable[Target] | None) -> tuple[Target, ...]:
     several = isinstance(output, Iterable) and not isinstance(output, str | bytes | Mapping | io.IOBase)
     named: tuple[Any, ...] = tuple(output) if several and not _is_sink(output) else (output,)  # type: ignore[arg-type]
     for target in named or (output,):
-        text = isinstance(target, str) and target
-        if not (text or isinstance(target, os.PathLike) or _is_sink(target)):
-            hint = "; of an open file give the path" if isinstance(target, io.IOBase) else ""
-            raise ConfigurationError.of("output", target, OUTPUTS + hint)
+        inner = target.output if _is_background(target) else target
+        text = isinstance(inner, str) and inner
+        if not (text or isinstance(inner, os.PathLike) or _is_sink(inner)):
+            hint = "; of an open file give the path" if isinstance(inner, io.IOBase) else ""
+            raise ConfigurationError.of("output", inner, OUTPUTS + hint)
     return named
 
 
@@ -60,13 +67,21 @@ def _is_sink(target: object) -> bool:
     return all(map(callable, methods)) and not isinstance(target, io.IOBase)  # a file has both, and takes no events
 
 
-def _sink(target: Any, longest: int) -> Sink:
+def _is_background(target: object) -> TypeGuard[Background]:
+    """Tell whether a thread shall write; who asks for it has imported that room, which nobody else needs."""
+    return callable(getattr(target, "around", None))
+
+
+def _sink(target: Any, longest: int, wait_ms: float | None = None) -> Sink:
+    """Return the sink of one target; a thread may wait for its reader longer than a request may."""
+    if _is_background(target):
+        return target.around(_sink(target.output, longest, MINUTE_MS))
     if target == CONSOLE or (target == AUTO and sys.stdout is not None and sys.stdout.isatty()):
-        return _console(required=target == CONSOLE) or LinesSink(STDOUT, longest=longest)
+        return _console(required=target == CONSOLE) or LinesSink(STDOUT, longest=longest, wait_ms=wait_ms)
     if isinstance(target, str) and target in {AUTO, JSON}:
-        return LinesSink(STDOUT, longest=longest)
+        return LinesSink(STDOUT, longest=longest, wait_ms=wait_ms)
     if isinstance(target, str | os.PathLike):
-        return LinesSink.open(target, longest=longest)
+        return LinesSink.open(target, longest=longest, wait_ms=wait_ms)
     sink: Sink = target
     return sink
 

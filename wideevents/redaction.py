@@ -53,6 +53,7 @@ _COUNT = re.compile(f"(?:{'|'.join(_COUNTED.split())})tokens|(?:per|first|output
 
 _SHORT = 4  # characters; nothing is secret in a text as short, while `otp=1` already is
 _KNOWN = 4_096  # verdicts on names, and clean queries, that are remembered
+_KNOWN_LENGTH = 512  # characters of one of them; a longer one hardly comes again, and a client may send 64 KB of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +161,10 @@ class Redaction:
         if masked != query:
             return masked
 
-        if len(self._queries) >= _KNOWN:
-            self._queries.clear()
-        self._queries.add(query)
+        if len(query) <= _KNOWN_LENGTH:
+            if len(self._queries) >= _KNOWN:
+                self._queries.clear()
+            self._queries.add(query)
         return query
 
     def path(self, path: str, parameters: Mapping[str, object]) -> str:
@@ -190,9 +192,10 @@ class Redaction:
         return verdict
 
     def _remember(self, key: str, verdict: bool) -> bool:
-        if len(self._verdicts) >= _KNOWN:
-            self._verdicts.clear()
-        self._verdicts[key] = verdict
+        if len(key) <= _KNOWN_LENGTH:
+            if len(self._verdicts) >= _KNOWN:
+                self._verdicts.clear()
+            self._verdicts[key] = verdict
         return verdict
 
     def _ends_secretly(self, key: str) -> bool:

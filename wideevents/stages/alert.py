@@ -35,7 +35,7 @@ class Alert:
         self._owners = owners
         self._application = application
         self._who = [described.get(name, "") for name in ("service.name", "deployment.environment.name")]
-        self._known: dict[tuple[str, object], str | None] = {}
+        self._known: dict[tuple[str, str], str | None] = {}
 
     def __call__(self, event: Event) -> Event:
         """Route an event."""
@@ -84,14 +84,17 @@ class Alert:
         record["alert.fingerprint"] = digest([*self._who, name, record.get("error.fingerprint") or about])
 
     def owner(self, name: str, handler: object) -> str | None:
-        """Return who owns what went well: by its name and its handler alone, so that it is looked up once."""
-        known = (name, handler)
+        """
+        Return who owns what went well: by its name and its handler alone, so that it is looked up once.
+
+        Of the handler the module is remembered, since the function itself may hold its whole application.
+        """
+        module = getattr(handler, "__module__", None)
+        known = (name, module if type(module) is str else "")
         try:
             return self._known[known]
         except KeyError:
             team = self._owners.team([name], owners.places((), handler))
-        except TypeError:  # a handler that cannot be hashed
-            return self._owners.team([name], owners.places((), handler))
         if len(self._known) < KNOWN_LIMIT:
             self._known[known] = team
         return team
