@@ -29,6 +29,7 @@ import pytest
 import wideevents
 from tests.conftest import in_child
 from tests.sinks import event_of, padded
+from tests.sinks.pipes import LONGEST, Pipe
 from tests.strict import parse_line, strict_loads
 from wideevents import health
 from wideevents.errors import ConfigurationError
@@ -37,54 +38,15 @@ from wideevents.health import Fault
 from wideevents.sinks import lines as lines_room
 from wideevents.sinks.lines import PATIENCE, LinesSink
 
-LONGEST = 60_000
+LONGER_THAN_A_PIPE = 100_000
+"""Bytes that Linux does not take at once, whatever else is in the pipe."""
+
 ENOUGH = PATIENCE + 0.15
 """Seconds that waiting may take on a busy machine, when it is to take `PATIENCE`."""
 
 
 ENDING = 10.0
 """Seconds after which a thread that should end is stuck."""
-
-
-class Pipe:
-    """A pipe, its reader, and a sink on its writer."""
-
-    def __init__(self, *, blocking: bool, longest: int = LONGEST) -> None:
-        self.reader, self.writer = os.pipe()
-        os.set_blocking(self.writer, blocking)
-        os.set_blocking(self.reader, False)
-        self.sink = LinesSink(self.writer, longest=longest)
-
-    def fill(self, room: int = 0) -> int:
-        """Fill the pipe up to *room* bytes, by line ends that no reader counts; return how many went in."""
-        blocking = os.get_blocking(self.writer)
-        os.set_blocking(self.writer, False)
-        filled = 0
-        try:
-            while True:
-                filled += os.write(self.writer, b"\n" * 4_096)
-        except BlockingIOError:
-            os.set_blocking(self.writer, blocking)
-        left = room
-        while left > 0:
-            left -= len(os.read(self.reader, left))
-        return filled - room
-
-    def read(self) -> bytes:
-        """Return all that is in the pipe."""
-        found = b""
-        with suppress(BlockingIOError):
-            while part := os.read(self.reader, 65_536):
-                found += part
-        return found
-
-    def lines(self) -> list[bytes]:
-        """Return all that is in the pipe, line by line, without empty ones."""
-        return [line + b"\n" for line in self.read().split(b"\n") if line]
-
-    def close(self) -> None:
-        os.close(self.reader)
-        os.close(self.writer)
 
 
 @pytest.fixture
@@ -145,17 +107,15 @@ class TestOneWrite:
 
 class TestShortWrites:
     @pytest.fixture
-    def stingy(self, pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    def stingy(self, pipe: Pipe) -> list[int]:
         """Let the kernel take at most 1,000 bytes of the pipe at once; gives the sizes it was asked to write."""
-        write, asked = os.write, []
+        asked: list[int] = []
 
         def short(descriptor: int, data: bytes) -> int:
-            if descriptor != pipe.writer:
-                return write(descriptor, data)
             asked.append(len(data))
-            return write(descriptor, data[:1_000])
+            return os.write(descriptor, data[:1_000])
 
-        monkeypatch.setattr(os, "write", short)
+        pipe.sink = LinesSink(pipe.writer, longest=LONGEST, write=short)
         return asked
 
     def test_a_short_write_is_completed(self, pipe: Pipe, stingy: list[int]) -> None:
@@ -194,31 +154,26 @@ class TestShortWrites:
 class TestShortWritesToAFile:
     """A disk that is nearly full, or a signal, may take a part of a line only."""
 
-    def test_the_rest_is_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_rest_is_written(self, tmp_path: Path) -> None:
         """The line arrives whole, whatever each write takes of it."""
-        sink = LinesSink.open(tmp_path / "events.jsonl", longest=LONGEST)
-        write = os.write
-        monkeypatch.setattr(os, "write", lambda descriptor, line: write(descriptor, line[:7]))
+        sink = LinesSink.open(tmp_path / "events.jsonl", write=lambda descriptor, line: os.write(descriptor, line[:7]))
         sink.write(event_of(padded(100, "a")))
         sink.write(event_of(padded(50, "b")))
 
         assert (tmp_path / "events.jsonl").read_bytes() == padded(100, "a") + padded(50, "b")
 
-    def test_a_broken_line_does_not_spoil_the_next(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_broken_line_does_not_spoil_the_next(self, tmp_path: Path) -> None:
         """What is left of it stands on a line of its own."""
-        sink = LinesSink.open(tmp_path / "events.jsonl", longest=LONGEST)
-        write = os.write
-        takes = iter([7])
+        takes = iter([7, 0])
 
         def full(descriptor: int, line: bytes) -> int:
-            if (room := next(takes, 0)) == 0:
+            if (room := next(takes, len(line))) == 0:
                 raise OSError("no space left on device")
-            return write(descriptor, line[:room])
+            return os.write(descriptor, line[:room])
 
-        with monkeypatch.context() as nearly:
-            nearly.setattr(os, "write", full)
-            with pytest.raises(OSError, match="no space"):
-                sink.write(event_of(padded(100, "a")))
+        sink = LinesSink.open(tmp_path / "events.jsonl", write=full)
+        with pytest.raises(OSError, match="no space"):
+            sink.write(event_of(padded(100, "a")))
         sink.write(event_of(padded(50, "b")))
 
         assert (tmp_path / "events.jsonl").read_bytes() == padded(100, "a")[:7] + b"\n" + padded(50, "b")
@@ -234,9 +189,7 @@ class TestSlowReader:
     @pytest.mark.skipif(sys.platform != "linux", reason="the size of a pipe is Linux's")
     def test_a_line_of_which_a_part_is_out_is_given_up_too(self, pipe: Pipe) -> None:
         """The rest of a line is worth waiting for, but not for ever."""
-        pipe.fill(room=8_192)
-
-        assert PATIENCE * 0.9 <= seconds_to_fail(pipe.sink, padded(30_000)) <= ENOUGH
+        assert PATIENCE * 0.9 <= seconds_to_fail(pipe.sink, padded(LONGER_THAN_A_PIPE)) <= ENOUGH
 
     def test_all_its_waiting_together_is_one_patience(self, pipe: Pipe) -> None:
         """The turn, the first byte and the last byte share one deadline: a request waits 100 ms in all."""
@@ -256,9 +209,8 @@ class TestSlowReader:
 
     def test_a_torn_line_does_not_spoil_the_next(self, pipe: Pipe) -> None:
         """What is left of it is ended by a newline, so that the next line is one of its own."""
-        pipe.fill(room=8_192)
-        seconds_to_fail(pipe.sink, padded(30_000, "t"))
-        pipe.read()
+        seconds_to_fail(pipe.sink, padded(LONGER_THAN_A_PIPE, "t"))
+        assert pipe.read()
         for mark in "ab":
             pipe.sink.write(event_of(padded(500, mark)))
 
@@ -266,9 +218,8 @@ class TestSlowReader:
 
     def test_a_torn_line_is_ended_even_if_the_next_cannot_be_written_either(self, pipe: Pipe) -> None:
         """However many lines are lost in a row, the first that is written stands alone."""
-        pipe.fill(room=8_192)
         for mark in "tu":
-            seconds_to_fail(pipe.sink, padded(30_000, mark))
+            seconds_to_fail(pipe.sink, padded(LONGER_THAN_A_PIPE, mark))
         assert pipe.read().strip(b"\n").startswith(b'{"pad":"ttt')
         pipe.sink.write(event_of(padded(500, "a")))
 
@@ -326,16 +277,15 @@ class TestSlowReader:
     def test_on_a_blocking_pipe_a_line_of_which_a_part_is_out_is_finished(self) -> None:
         """It cannot be taken back, and the descriptor waits by itself: the one case that may take longer."""
         pipe = Pipe(blocking=True)
-        pipe.fill(room=8_192)
         found: list[bytes] = []
         rescue = Timer(2 * PATIENCE, lambda: found.append(pipe.read()))
         rescue.start()
-        pipe.sink.write(event_of(padded(30_000)))
+        pipe.sink.write(event_of(padded(LONGER_THAN_A_PIPE)))
         rescue.join()
         found.append(pipe.read())
         pipe.close()
 
-        assert b"".join(found).lstrip(b"\n") == padded(30_000)
+        assert b"".join(found) == padded(LONGER_THAN_A_PIPE)
 
     @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 4_096, reason="few files may be open here")
     def test_the_number_of_the_descriptor_does_not_matter(self, pipe: Pipe) -> None:
@@ -360,7 +310,7 @@ class TestSlowReader:
 class TestTurns:
     def test_lines_of_several_processes_and_threads_do_not_mix(self) -> None:
         """Four processes of two threads on one pipe, lines of 1 to 60 KB: none is torn, and what is lost is counted."""
-        pipe = Pipe(blocking=True)
+        pipe = Pipe(blocking=True, wait_ms=10_000)
         children = [fork(partial(write_many, pipe, mark)) for mark in "abcd"]
         os.close(pipe.writer)
         del pipe.sink  # it may hold a description of its own
@@ -713,6 +663,7 @@ class TestSignalHandlers:
 
     def test_a_line_in_the_middle_of_a_write_comes_after_it(self, pipe: Pipe) -> None:
         """Not into it, and not never."""
+        pipe.sink = LinesSink(pipe.writer, longest=LONGEST, wait_ms=10_000)
         pipe.fill(room=8_192)
         reader = Timer(PATIENCE / 2, lambda: taken.append(pipe.read()))
         taken: list[bytes] = []
@@ -726,10 +677,11 @@ class TestSignalHandlers:
 
     def test_a_line_in_the_middle_of_one_that_is_lost_is_written(self, pipe: Pipe) -> None:
         """Its own fate is its own."""
+        pipe.sink = LinesSink(pipe.writer, longest=LONGEST, wait_ms=600)
         pipe.fill()
-        reader = Timer(PATIENCE * 1.5, lambda: taken.append(pipe.read()))
+        reader = Timer(0.9, lambda: taken.append(pipe.read()))
         taken: list[bytes] = []
-        with interrupted(once(lambda: pipe.sink.write(event_of(padded(100, "s")))), PATIENCE / 2):
+        with interrupted(once(lambda: pipe.sink.write(event_of(padded(100, "s")))), 0.3):
             reader.start()
             with pytest.raises(TimeoutError):
                 pipe.sink.write(event_of(padded(100)))
@@ -739,9 +691,10 @@ class TestSignalHandlers:
 
     def test_a_line_that_could_not_be_taken_along_is_counted(self, pipe: Pipe) -> None:
         """The handler has gone on, and can be told nothing any more; the line it interrupted is not to blame."""
+        pipe.sink = LinesSink(pipe.writer, longest=LONGEST, wait_ms=600)
         pipe.fill()
         late = once(lambda: pipe.sink.write(event_of(padded(100, "s"))))
-        with interrupted(late, PATIENCE / 2), pytest.raises(TimeoutError):
+        with interrupted(late, 0.3), pytest.raises(TimeoutError):
             pipe.sink.write(event_of(padded(100)))
 
         assert 1 == health.faults.counts()[Fault.LOST]

@@ -1,31 +1,50 @@
-"""Write lines to a file descriptor: standard output, a file, a pipe."""
+"""Write lines to a file descriptor: standard output, a file, a pipe, a socket."""
 
 from __future__ import annotations
 
 import os
-import select
 import stat
 import sys
 import time
-import weakref
 from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from math import inf
 from threading import RLock
+from typing import Literal, TypeAlias
 
+from wideevents.appended import Appended
+from wideevents.descriptors import PIPE_BUF, STDERR, Unblocked, Write, broken, fits, kills, spared, writable
 from wideevents.entries import Entry
 from wideevents.errors import ConfigurationError
 from wideevents.forks import renew_in_child
 from wideevents.health import lost
+from wideevents.notices import Notices
 
 if sys.platform != "win32":
     import fcntl
 
 STDOUT = 1
-FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-"""Non-blocking for the sake of a named pipe: without a reader it is refused at once, instead of waited for."""
+
+OnFull: TypeAlias = Literal["wait", "drop"]
 
 PATIENCE = 0.1
 """Seconds that a line waits, in all, for another writer or a slow reader; then it is lost, and counted."""
+
+WAITS = {"wait": PATIENCE * 1000, "drop": 5}
+MOST = {"wait": 60_000, "drop": 5}
+"""Milliseconds that a line waits by default, and at most."""
+
+OUTPUTS = {STDOUT: "standard output", STDERR: "standard error"}
+
+FINISH = 10.0
+"""Seconds more that a line waits of which a part is out: then it is left as it is."""
+
+LOOK = 1.0
+"""Seconds between two looks at where the descriptor leads."""
+
+PAUSE = 0.001
+"""Seconds between two looks at what cannot be waited for, at most."""
 
 
 class LinesSink:
@@ -33,35 +52,91 @@ class LinesSink:
     Write every line by one synchronous write, in the thread of the request.
 
     No thread, no queue and no buffer stand between the line and the kernel, so that a kill loses none that was written.
-    A file opened to append takes a whole line at once. A pipe mixes the lines of its writers as soon as one is longer
-    than `PIPE_BUF`, so all of them take turns: *longest* is the longest line that will come.
+    A file opened to append takes a whole line at once. A pipe or socket mixes the lines of its writers as soon as one
+    is longer than `PIPE_BUF` (4,096 bytes on Linux), so all of them take turns, the threads by a lock and the processes
+    by `lockf`; where the system has no such lock for it (macOS), keep `max_bytes` of `Limits` to `PIPE_BUF`.
+
+    - *descriptor*: its number; standard output by default. For a path use `open`.
+    - *longest*: bytes of the longest line that will come, which is `max_bytes` of `Limits`.
+    - *on_full*: how long a line waits for a reader that is slow or has stopped, and for the turns of others. "wait" is
+      100 ms at most, in all; "drop" is 5. Then the line is lost, and counted: `events.lost` of the next line says how
+      many are.
+    - *wait_ms*: milliseconds to wait instead, up to 60,000, or up to 5 for "drop".
+
+    A line that fits into a pipe is not begun before it fits, so that it waits no longer than that. One that is longer
+    than the pipe (64 KiB on Linux), or longer than `PIPE_BUF` and bound for a socket, may be half out when the reader
+    stops. It is finished then, since half a line helps nobody: the request waits up to ten seconds more, and what else
+    is to be written meanwhile is lost. After that, or at once on a descriptor that somebody made non-blocking, it stays
+    torn, and the next line of this process begins on a line of its own; one of another process may stand right behind
+    it. `Unblocked` says under which systems the kernel makes a line wait longer.
+
+    *write* is `os.write`, or what a test puts in its place, and *clock* counts seconds.
+
+    Raise `ConfigurationError` for a setting that cannot be used.
     """
 
     name = "lines"
 
-    def __init__(self, descriptor: int, *, longest: int) -> None:
-        try:
-            mode = os.fstat(descriptor).st_mode
-        except OSError as error:
-            raise ConfigurationError(f"Lines cannot be written to the descriptor {descriptor}: {error}.") from error
+    def __init__(
+        self,
+        descriptor: int = STDOUT,
+        *,
+        longest: int = 16_000,
+        on_full: OnFull = "wait",
+        wait_ms: float | None = None,
+        write: Write | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if type(descriptor) is not int:
+            raise ConfigurationError.of("descriptor", descriptor, "a number; of a path use LinesSink.open")
+        if type(longest) is not int or longest < 1:
+            raise ConfigurationError.of("longest", longest, "a number of bytes, 1 or more")
         self._descriptor = descriptor
-        self._is_pipe = stat.S_ISFIFO(mode)
-        self._is_file = stat.S_ISREG(mode)
-        self._takes_turns = (self._is_pipe or stat.S_ISSOCK(mode)) and longest > getattr(select, "PIPE_BUF", 512)
+        self._longest = longest
+        self._patience = _patience(on_full, wait_ms)
+        self._given = write
+        self._clock = clock
+        self._file: Appended | None = None
         self._torn = False
+        self._plain_until = -inf
+        self._notices = Notices(OUTPUTS.get(descriptor, f"the descriptor {descriptor}"), clock=clock)
+        try:
+            self._examine()
+        except (OSError, OverflowError) as error:
+            raise ConfigurationError(f"Lines cannot be written to the descriptor {descriptor}: {error}.") from error
+        self._end_turn()
         self.renew()
         renew_in_child(self)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, longest: int) -> LinesSink:
-        """Open the file at *path* to append; raise `ConfigurationError` where that cannot be done."""
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        longest: int = 16_000,
+        on_full: OnFull = "wait",
+        wait_ms: float | None = None,
+        write: Write | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> LinesSink:
+        """
+        Open the file at *path* to append; raise `ConfigurationError` where that cannot be done.
+
+        When it is renamed or removed, as by logrotate, a new one is opened at the path within a second, without any
+        signal. One that is truncated goes on at its new end. The file itself is never renamed from here: that loses
+        lines as soon as two processes do it.
+        """
         try:
-            descriptor = os.open(path, FLAGS, 0o644)
-        except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+            file = Appended(path)
+        except (OSError, TypeError, ValueError) as error:  # a path with a zero byte is a ValueError
             allowed = f"a file that this process may write ({getattr(error, 'strerror', None) or error})"
-            raise ConfigurationError.of("output", os.fspath(path), allowed) from error
-        sink = cls(descriptor, longest=longest)
-        weakref.finalize(sink, os.close, descriptor).atexit = False
+            given = os.fspath(path) if isinstance(path, os.PathLike) else path
+            raise ConfigurationError.of("output", given, allowed) from error
+        sink = cls(file.descriptor, longest=longest, on_full=on_full, wait_ms=wait_ms, write=write, clock=clock)
+        sink._file = file
+        sink._torn = file.is_torn()
+        sink._notices = Notices(repr(os.fsdecode(path)), clock=clock)
+        sink._end_turn()
         return sink
 
     def renew(self) -> None:
@@ -82,113 +157,179 @@ class LinesSink:
         """
         Write the line; raise `OSError` where it could not be written whole.
 
-        It waits for other writers and for a slow reader as long as `PATIENCE` in all. On a descriptor that blocks, only
-        a line beyond `PIPE_BUF` can wait longer, once a part of it is out.
+        Whoever reads standard error is told, too, at most once a minute.
         """
         line = entry.line
-        if self._is_file and not self._torn:
-            written = os.write(self._descriptor, line)
-            if written < len(line):
-                self._torn = True
-                self._write_all(line[written:], time.monotonic() + PATIENCE)
-        elif self._takes_turns:
-            self._write_in_turn(line, time.monotonic() + PATIENCE)
-        else:
-            self._write(line, time.monotonic() + PATIENCE)
+        out = 0
+        try:
+            if self._clock() < self._plain_until:
+                try:
+                    out = self._put(self._descriptor, line)
+                except (BlockingIOError, InterruptedError):
+                    out = 0
+                if out == len(line):
+                    return
+                if out:
+                    self._torn = True
+                    self._plain_until = -inf
+            self._write_in_turn(line, out)
+        except OSError as error:
+            self._notices.lost(error)
+            raise
 
-    def _write_in_turn(self, line: bytes, deadline: float) -> None:
+    def _write_in_turn(self, line: bytes, out: int) -> None:
         """
-        Write while the pipe is held against the threads of this process, and against other processes.
+        Write what is missing of the line while the descriptor is held against the threads of this process, and others.
 
         A signal handler may log while this thread is in here: its line must not stand in the middle of another, and
         cannot wait for its own thread, so that the write that it interrupted takes it along.
         """
         try:
-            self._take_turn(line, deadline)
+            self._take_turn(line, out, self._clock() + self._patience)
         finally:
-            with suppress(IndexError):  # another thread may take the last one
-                while self._waiting and not self._busy:
-                    self._write_late(self._waiting.popleft())
+            if self._waiting:
+                self._write_waiting()
 
-    def _take_turn(self, line: bytes, deadline: float) -> None:
-        if not self._lock.acquire(timeout=PATIENCE):
-            raise TimeoutError(f"another thread held the pipe for {PATIENCE * 1000:.0f} ms")
+    def _write_waiting(self) -> None:
+        """
+        Write the lines of signal handlers, which have gone on meanwhile, and can be told nothing any more.
+
+        A reader that stopped is waited for once, however many they are.
+        """
+        deadline = self._clock() + self._patience
+        with suppress(IndexError):  # another thread may take the last one
+            while self._waiting and not self._busy:
+                line = self._waiting.popleft()
+                try:
+                    self._take_turn(line, 0, deadline)
+                    deadline = self._clock() + self._patience
+                except OSError as error:
+                    self._notices.lost(error)
+                    lost(self.name, "LinesSink", f"A signal handler's line is lost: {error}")
+
+    def _take_turn(self, line: bytes, out: int, deadline: float) -> None:
+        if not self._lock.acquire(timeout=max(0.0, deadline - self._clock())):
+            raise TimeoutError(f"another thread held the output for {self._ms} ms")
         try:
             if self._busy:
                 self._waiting.append(line)
                 return
             self._busy = True
             try:
-                self._write_locked(line, deadline)
+                self._write_alone(line, out, deadline)
             finally:
                 self._busy = False
         finally:
             self._lock.release()
 
-    def _write_late(self, line: bytes) -> None:
-        """Write the line of a signal handler, which has gone on meanwhile, and can be told nothing any more."""
+    def _write_alone(self, line: bytes, out: int, deadline: float) -> None:
+        self._plain_until = -inf  # whoever comes now waits for its turn
+        if self._clock() >= self._look_at and not out:
+            self._look()
+        locked = self._takes_turns and self._lock_out_processes(deadline)
         try:
-            self._take_turn(line, time.monotonic() + PATIENCE)
-        except OSError as error:
-            lost(self.name, "LinesSink", f"A signal handler's line is lost: {error}")
-
-    def _write_locked(self, line: bytes, deadline: float) -> None:
-        locked = self._lock_out_processes(deadline)
-        try:
-            self._write(line, deadline)
+            self._write_all(line, out, deadline)
         finally:
             if locked:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+                with suppress(OSError):  # somebody closed it, which gave the turn back; the line is out
+                    fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+            self._end_turn()
 
-    def _write(self, line: bytes, deadline: float) -> None:
-        if self._torn:
-            line = b"\n" + line  # what is left of a broken line must not spoil this one
-        self._write_all(line, deadline)
-
-    def _write_all(self, line: bytes, deadline: float) -> None:
-        rest = line
+    def _write_all(self, line: bytes, out: int, deadline: float) -> None:
+        rest = line[out:]
+        if self._torn and not out:
+            rest = b"\n" + line  # what is left of a broken line must not spoil this one
         try:
+            if self._is_pipe and len(rest) > PIPE_BUF and not out:
+                self._await_room(len(rest), deadline)
             while rest:
-                if self._is_pipe:
-                    self._await_reader(deadline)
-                rest = rest[self._write_some(rest, deadline) :]
+                rest = rest[self._write_some(rest, deadline, begun=len(rest) < len(line)) :]
         finally:
-            # After nothing or everything the reader is where it was: at the beginning of a line.
-            self._torn = bool(rest) and (self._torn or len(rest) < len(line))
+            # After everything, or nothing but that newline, the reader is at the beginning of a line.
+            self._torn = len(rest) not in (0, len(line))
 
-    def _write_some(self, line: bytes, deadline: float) -> int:
+    def _write_some(self, rest: bytes, deadline: float, *, begun: bool) -> int:
         try:
-            return os.write(self._descriptor, line)
-        except BlockingIOError:  # somebody made the descriptor non-blocking
-            self._await_reader(deadline)
+            return self._put(self._descriptor, rest)
+        except InterruptedError:
+            return 0
+        except BlockingIOError:
+            if begun and os.get_blocking(self._descriptor):  # whose owner has nothing against waiting
+                deadline += FINISH
+            left = deadline - self._clock()
+            if left <= 0 or not writable(self._descriptor, left):
+                raise self._unread() from None
             return 0
 
-    def _await_reader(self, deadline: float) -> None:
-        left = deadline - time.monotonic()
-        if left <= 0 or not _writable(self._descriptor, left):
-            raise TimeoutError(f"the reader of the lines did not read for {PATIENCE * 1000:.0f} ms")
+    def _await_room(self, size: int, deadline: float) -> None:
+        """Wait until the pipe takes all at once, or is empty; one that has no reader is not waited for."""
+        pauses = self._pauses(deadline)
+        while not (fits(self._descriptor, size) or broken(self._descriptor)):
+            if not next(pauses):
+                raise self._unread()
 
     def _lock_out_processes(self, deadline: float) -> bool:
-        """Tell whether the lock is held; some descriptors (sockets, terminals) take none, and Windows has none."""
+        """Tell whether the lock is held; some descriptors (of macOS) take none, and Windows has none."""
         if sys.platform == "win32":
             return False
+        pauses: Iterator[bool] | None = None
         while True:
             try:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
-                if time.monotonic() >= deadline:
-                    raise TimeoutError(f"another process held the pipe for {PATIENCE * 1000:.0f} ms") from None
-                time.sleep(PATIENCE / 200)
+                pauses = pauses or self._pauses(deadline)
+                if not next(pauses):
+                    raise TimeoutError(f"another process held the output for {self._ms} ms") from None
             except OSError:
                 return False
             else:
                 return True
 
+    def _pauses(self, deadline: float) -> Iterator[bool]:
+        """Pause, a little longer each time, and yield True; or False, at once, when the time is over."""
+        pause = PAUSE / 16
+        while (left := deadline - self._clock()) > 0:
+            time.sleep(min(left, pause))
+            yield True
+            pause = min(2 * pause, PAUSE)
+        yield False
 
-def _writable(descriptor: int, seconds: float) -> bool:
-    """Wait until something can be written; where there is no `poll`, as on Windows, the write itself waits."""
-    if not hasattr(select, "poll"):
-        return True
-    poll = select.poll()  # unlike `select` it takes descriptors beyond 1,023
-    poll.register(descriptor, select.POLLOUT)
-    return bool(poll.poll(seconds * 1000))
+    def _unread(self) -> TimeoutError:
+        return TimeoutError(f"the reader of the lines did not read for {self._ms} ms")
+
+    @property
+    def _ms(self) -> str:
+        return f"{self._patience * 1000:g}"
+
+    def _look(self) -> None:
+        """Notice where the descriptor leads by now: somebody may have moved the file, or redirected the output."""
+        if self._file is not None and self._file.follow():
+            self._descriptor = self._file.descriptor
+            self._torn = False
+        self._examine()
+
+    def _examine(self) -> None:
+        mode = os.fstat(self._descriptor).st_mode
+        self._is_pipe = stat.S_ISFIFO(mode)
+        has_reader = self._is_pipe or stat.S_ISSOCK(mode)
+        self._takes_turns = has_reader and self._longest > PIPE_BUF
+        put = self._given or (Unblocked() if has_reader else os.write)
+        self._put: Write = spared(put) if has_reader and kills() else put
+        self._look_at = self._clock() + LOOK
+
+    def _end_turn(self) -> None:
+        """Let lines be written without a turn, until the next look, if they need none."""
+        self._plain_until = -inf if self._takes_turns or self._torn else self._look_at
+
+
+def _patience(on_full: str, wait_ms: float | None) -> float:
+    """Return the seconds that a line waits."""
+    if on_full not in tuple(WAITS):  # it may be anything, also what cannot be a key
+        raise ConfigurationError.of("on_full", on_full, '"wait" or "drop"')
+    most = MOST[on_full]
+    if wait_ms is None:
+        return WAITS[on_full] / 1000
+    if type(wait_ms) not in {int, float} or not 0 <= wait_ms <= most:
+        allowed = f'a number of milliseconds from 0 to {most:,}, where on_full is "{on_full}"'
+        raise ConfigurationError.of("wait_ms", wait_ms, allowed)
+    return wait_ms / 1000
