@@ -15,12 +15,15 @@ from flask import Flask
 import wideevents
 from wideevents import ConfigurationError, Entry, Event, Level, Limits, Redaction, WideError, WideEventsError
 from wideevents.alerts import Alerts, BusinessHours, Receiver
+from wideevents.flight import Flight
 from wideevents.integrations import structlog as structlog_door
 from wideevents.integrations.flask import WideEvents as FlaskWideEvents
 from wideevents.integrations.logging import EventFilter, Handler, JsonFormatter
 from wideevents.integrations.wsgi import WideEvents as WsgiWideEvents
 from wideevents.metrics import start_http_server, wsgi_app
 from wideevents.pipeline import Sink, Stage
+from wideevents.sampling import Dynamic, Sampling
+from wideevents.sinks.background import Background
 from wideevents.sinks.jsonlogger import LoggingSink
 from wideevents.sinks.lines import LinesSink
 from wideevents.sinks.memory import MemorySink
@@ -285,3 +288,16 @@ def test_with_the_fixture(wide_events: WideEvents) -> None:
 def test_with_a_block() -> None:
     with capture() as events:
         assert_type(events, WideEvents)
+
+
+def nothing_lost(sink: Sink) -> None:
+    wideevents.configure(sample=10, flight="flight")
+    wideevents.configure(
+        sample=Sampling(rates={"GET /healthz": 100}, dynamic=Dynamic(per_second=5)), flight=Flight("flight")
+    )
+    wideevents.configure(sample="10")  # type: ignore[arg-type]
+    wideevents.configure(output=[LinesSink(on_full="drop"), LinesSink.open("events.jsonl", wait_ms=50), sink])
+    wideevents.configure(output=Background("events.jsonl", capacity=100))
+    wideevents.keep()
+    LinesSink(on_full="block")  # type: ignore[arg-type]
+    Background(7)  # type: ignore[arg-type]
