@@ -952,3 +952,25 @@ class TestLogged:
         event.logged(Level.ERROR, "too late", raises=True)
 
         assert (event.level, event.record) == (Level.INFO, {})
+
+
+class TestLand:
+    """The flight recorder lets go of an event before its end, which has much to say in a moment."""
+
+    def test_the_fields_are_a_plain_dict_from_then_on(self, recorder: Recorder) -> None:
+        """With all that was there, and what comes after it goes there, too."""
+        event = recorder.open("work", "task")
+        event.fields = Watched({**(event.fields or {}), "before": 1}, lambda: None)
+        landed = event.land()
+        event.put("after", 2)
+
+        assert (type(event.fields), event.fields is landed) == (dict, True)
+        assert (landed["before"], landed["after"]) == (1, 2)
+        recorder.finish(event)
+
+    def test_an_event_that_has_ended_stays_sealed(self, recorder: Recorder) -> None:
+        """A thread may have finished it just before."""
+        event = recorder.open("work", "task")
+        recorder.finish(event)
+
+        assert (event.land(), event.sealed) == ({}, True)

@@ -28,10 +28,10 @@ from tests.integrations.dialogues import REQUEST, Dialogue
 from tests.integrations.django_door import OURS, set_up
 from tests.integrations.servers import ROOT, Ask, Lines, environ, lines_caught
 from wideevents import add_error, add_field, config, event, fields, health
+from wideevents.hiding import CLEAN_LENGTH, CLEAN_LIMIT
 from wideevents.integrations import asgi, flask, wsgi
 from wideevents.keys import KEY_LENGTH, KNOWN_LIMIT
 from wideevents.redaction import Redaction
-from wideevents.stages.redact import CLEAN_LENGTH, CLEAN_LIMIT
 
 Held = dict[str, weakref.ref[Any]]
 Serve = Callable[[str, Held], None]

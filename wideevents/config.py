@@ -284,10 +284,12 @@ def _sinks(targets: tuple[Target, ...], limits: Limits, forwarder: Forwarder | N
 def _begin(made: Recorder, assembly: Assembly, *, threads: bool, takes_over: bool) -> None:
     """Let *made* serve, let log lines go the same way, and tell of what was lost before."""
     _follow_threads(threads)
-    sinks, loggers = made.pipeline.sinks, assembly.loggers
+    sinks, loggers, before = made.pipeline.sinks, assembly.loggers, _process.recorder
     use(made, Logs(Pipeline(assembly.of_lines(), sinks), made.keys, loggers, made.application))
     _take_over(Takeover(Handler(logs=logs), loggers) if takes_over else None)
-    if made.flight is not None:
+    known = None if before is None else getattr(before.flight, "directory", None)
+    is_new = known is None or known != getattr(made.flight, "directory", None)  # else our parent tells, or we have told
+    if made.flight is not None and is_new and not _process.diverted:  # a test's lines are not where anybody looks
         made.flight.recover(made)
 
 

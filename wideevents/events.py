@@ -251,6 +251,14 @@ class Event(Entry):
             while sum(len(each.encode("utf-8", "replace")) for each in tuple(self.held)) > size:
                 self.held.popleft()
 
+    def land(self) -> dict[str, Any]:
+        """Take the fields from the flight recorder; whoever adds one meanwhile finds others, and adds it again."""
+        with self.keys.lock:
+            fields = (self.fields or {}).copy()
+            if self.fields is not None:
+                self.fields = fields
+        return fields
+
     def seal(self) -> bool:
         """
         Detach the fields, and tell whether this was the call that did: it is true exactly once.

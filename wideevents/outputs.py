@@ -150,7 +150,7 @@ def flight(given: str | os.PathLike[str] | Flight | None) -> Flight | None:
 
     Raise `ConfigurationError` for a directory that cannot be used.
     """
-    if given is None or all(callable(getattr(given, name, None)) for name in ("begin", "end")):
+    if given is None or all(callable(getattr(given, name, None)) for name in ("begin", "end", "recover")):
         return given  # type: ignore[return-value]
     if isinstance(given, str | os.PathLike) and os.fspath(given):
         built: Flight = load(FLIGHT)(given)

@@ -43,7 +43,7 @@ class Pipeline(Generic[E]):
         self.stages = stages
         self.sinks = sinks
         self._steps = tuple(map(_bound, stages))
-        self._ways = tuple((sink, sink.write, not forwards(sink)) for sink in sinks)
+        self._ways = tuple((sink, not forwards(sink)) for sink in sinks)
 
     def __call__(self, entry: E) -> None:
         """
@@ -62,9 +62,9 @@ class Pipeline(Generic[E]):
                 return
             entry = passed
         written = False
-        for sink, write, writes in self._ways:
+        for sink, writes in self._ways:
             try:
-                write(entry)
+                sink.write(entry)
                 written = written or writes
             except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
                 _lose(sink, error)

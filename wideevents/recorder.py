@@ -288,7 +288,8 @@ def note_raised(event: Event, error: BaseException) -> None:
 
     A generator that its consumer has left succeeded; `sys.exit(0)` too; what was cancelled or interrupted is cancelled.
     """
-    if isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and exit_code(error) == 0):
+    ended = isinstance(error, SystemExit) and (event.sealed or exit_code(error) == 0)
+    if ended or isinstance(error, GeneratorExit):
         return
     if isinstance(error, (Exception, SystemExit)):
         event.fail(error)

@@ -50,6 +50,7 @@ def watch(app: Flask) -> None:
             version=__version__,
             environment=app.config["ENVIRONMENT"],
             output=app.config["OUTPUT"],
+            flight=app.config["FLIGHT"],
             owner="platform",
             alerts=ALERTS,
             metrics=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 DATABASE = "shop.sqlite3"
 ENVIRONMENT = "development"
+FLIGHT: str | None = None  # a directory: then what a killed worker was at is told
 OUTPUT: str | None = None  # then WIDEEVENTS_OUTPUT says where events go
 SECRET_KEY = "only for this example"
 

@@ -34,12 +34,12 @@ def _process_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     sys.modules.pop("__config__", None)
 
 
-def served(text: str) -> list[Finding]:
-    """Examine a shop that is served by the configuration *text*."""
+def served(text: str, **settings: Any) -> list[Finding]:
+    """Examine a shop with these *settings* that is served by the configuration *text*."""
     Path("conf.py").write_text(text)
     configuration = Configuration("conf.py")
     configuration.set_up()
-    findings = [*examine(shop()), *configuration.examine()]
+    findings = [*examine(shop(**settings)), *configuration.examine()]
     for name in ("gunicorn.error", "gunicorn.access"):
         for handler in logging.getLogger(name).handlers:
             handler.close()
@@ -105,6 +105,36 @@ class TestFindings:
         assert found["preloaded-queue"].what == "preload_app is set, and a QueueHandler serves the logger 'shop.queue'."
         assert "preloaded-queue" not in {finding.slug for finding in served("")}
         assert "preloaded-queue" not in {finding.slug for finding in served_without_queue("preload_app = True")}
+
+
+HOOK = "from wideevents.integrations.gunicorn import child_exit"
+
+
+class TestFlight:
+    @pytest.mark.parametrize("text", ["", "from wideevents.metrics import child_exit"], ids=["none", "metrics"])
+    def test_nobody_tells_what_dead_workers_left(self, tmp_path: Path, text: str) -> None:
+        """Until the next start, which does not know what they died of."""
+        found = {finding.slug: finding for finding in served(text, flight=tmp_path / "flight")}
+
+        assert found["flight-without-child-exit"].what == "There is a flight recorder, and child_exit is not ours."
+        assert HOOK in found["flight-without-child-exit"].fix
+
+    def test_the_master_does_not_know_where_to_look(self) -> None:
+        """It has a configuration of its own."""
+        found = {finding.slug: finding for finding in served(HOOK)}
+
+        assert "child_exit is ours, and there is no flight" in found["child-exit-without-flight"].what
+
+    @pytest.mark.parametrize(
+        ("text", "flies"),
+        [("", False), (HOOK, True), ("def child_exit(server, worker): pass", True)],
+        ids=["neither", "both", "own"],
+    )
+    def test_what_fits_together_is_fine(self, tmp_path: Path, text: str, flies: bool) -> None:
+        """A hook of somebody's own is believed to call ours."""
+        findings = served(text, **({"flight": tmp_path / "flight"} if flies else {}))
+
+        assert [each.slug for each in findings if "flight" in each.slug] == []
 
 
 def served_without_queue(text: str) -> list[Finding]:

@@ -10,6 +10,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.entries import detach
 from wideevents.entries import Entry
 from wideevents.events import Event
 from wideevents.keys import Keys
@@ -101,7 +102,7 @@ def sealed(kind: str, level: Level = Level.INFO, outcome: str = "success", **fie
 def log_line(level: str = "error", urgency: str | None = "page", **fields: Any) -> Entry:
     """Return a log line; one without an urgency was logged in an event."""
     line = Entry()
-    line.detach({"level": level, "log.logger": "shop", **({} if urgency is None else {"alert.urgency": urgency})})
+    detach(line, {"level": level, "log.logger": "shop", **({} if urgency is None else {"alert.urgency": urgency})})
     line.record.update(named(fields))
     return line
 

@@ -28,6 +28,7 @@ PROGRAMS = {
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),
     "redis-server": ("redis-server",),
+    "valgrind": ("valgrind",),
 }
 """What each is called: Debian gives Alertmanager a name of its own."""
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import at_once, in_child
+from tests.entries import detach
 from wideevents.entries import Entry
 from wideevents.sinks import console
 from wideevents.sinks.console import MOST_HELD, PATIENCE, ConsoleSink
@@ -49,14 +50,14 @@ class Seconds:
 def ended(event_id: str = "a", **fields: Any) -> Entry:
     """Return the entry of an event."""
     entry = Entry()
-    entry.detach({**EVENT, "event.id": event_id, "event.name": f"work.{event_id}", **fields})
+    detach(entry, {**EVENT, "event.id": event_id, "event.name": f"work.{event_id}", **fields})
     return entry
 
 
 def logged(message: str, event: Work | None = None, event_id: str = "a") -> Logged:
     """Return the entry of a log line."""
     entry = Logged()
-    entry.detach({"level": "info", "message": message} | ({"event.id": event_id} if event else {}))
+    detach(entry, {"level": "info", "message": message} | ({"event.id": event_id} if event else {}))
     entry.event = event
     return entry
 
@@ -118,7 +119,7 @@ class TestLines:
     def test_outside_any_event_are_printed_at_once(self, sink: ConsoleSink, capsys: pytest.CaptureFixture[str]) -> None:
         """There is nothing to wait for; nor has a plain entry an event."""
         entry = Entry()
-        entry.detach({"level": "info", "message": "two"})
+        detach(entry, {"level": "info", "message": "two"})
         sink.write(logged("one"))
         sink.write(entry)
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from threading import Event as Flag
 from threading import Thread, Timer
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -793,3 +794,59 @@ def once(work: Callable[[], object]) -> Callable[[], None]:
             left.pop()()
 
     return run
+
+
+class TestPath:
+    """Where the lines can be read again, for who recovers lost events."""
+
+    def test_a_file_can_be_read(self, tmp_path: Path) -> None:
+        """What was written is there, also after it was renamed."""
+        sink = LinesSink.open(tmp_path / "events.jsonl", longest=16_000)
+        sink.write(event_of(b"one\n"))
+        (tmp_path / "events.jsonl").rename(tmp_path / "events.jsonl.1")
+
+        assert sink.path is not None
+        assert Path(sink.path).read_bytes() == b"one\n"
+
+    def test_a_pipe_cannot(self) -> None:
+        """Its reader has what was written."""
+        reading, writing = os.pipe()
+        try:
+            assert LinesSink(writing, longest=16_000).path is None
+        finally:
+            os.close(reading)
+            os.close(writing)
+
+
+class Slow(LinesSink):
+    """Take long to look where the file is."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.looks, self.may_go_on = Flag(), Flag()
+
+    def _look(self) -> None:
+        self.looks.set()
+        assert self.may_go_on.wait(10)
+        super()._look()
+
+
+class TestLook:
+    """One thread looks where the file is by now; the others go on."""
+
+    def test_nobody_waits_for_who_looks(self, tmp_path: Path) -> None:
+        """Of many threads some would wait too long, and lose their lines."""
+        seconds = [0.0]
+        sink = Slow.open(tmp_path / "events.jsonl", longest=16_000, clock=lambda: seconds[0])
+        assert isinstance(sink, Slow)
+        seconds[0] = 5.0
+        looking = Thread(target=sink.write, args=[event_of(b"first\n")], daemon=True)
+        looking.start()
+        assert sink.looks.wait(10)
+        sink.write(event_of(b"second\n"))
+        meanwhile = (tmp_path / "events.jsonl").read_bytes()
+        sink.may_go_on.set()
+        looking.join(10)
+
+        assert meanwhile == b"second\n"
+        assert (tmp_path / "events.jsonl").read_bytes() == b"second\nfirst\n"

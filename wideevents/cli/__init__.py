@@ -12,6 +12,8 @@ COMMANDS = {
     "alert": "post what calls somebody straight from the log to Alertmanager",
     "alerts": "write what Prometheus and Alertmanager need to call the right person",
     "doctor": "find what goes wrong with the lines of an application",
+    "keep": "print the header by which a request asks to be kept",
+    "recover": "write the events that were in progress when their process was killed",
     "tail": "show JSON logs to people, as they are written",
 }
 """

@@ -7,6 +7,7 @@ import sys
 from logging.handlers import QueueHandler
 from pathlib import Path
 
+from wideevents import config
 from wideevents.doctor.attempts import Raised, attempt
 from wideevents.doctor.findings import Finding, Illness, Severity, listed
 from wideevents.doctor.handlers import loggers, titled
@@ -30,6 +31,22 @@ PRELOADED = Illness(
     "The thread that takes records off the queue stays in gunicorn's master process: no worker writes a line.",
     "Set preload_app = False, or write lines without a queue: wideevents' handler needs none.",
 )
+UNREAPED = Illness(
+    "flight-without-child-exit",
+    Severity.WARNING,
+    "What a worker was at when it was killed is told when gunicorn starts the next time, and without the reason.",
+    "In gunicorn.conf.py: from wideevents.integrations.gunicorn import child_exit; a hook of your own calls it.",
+)
+BLIND = Illness(
+    "child-exit-without-flight",
+    Severity.WARNING,
+    "The hook runs in gunicorn's master, which has not the application's own settings: it finds nothing to tell.",
+    "In gunicorn.conf.py: wideevents.configure(service=..., flight=DIR), with the directory of the application.",
+)
+
+OURS = "wideevents.integrations.gunicorn"
+OTHERS = frozenset({"gunicorn.config", "wideevents.metrics.exposition"})
+"""Modules whose hooks tell nothing of lost events: gunicorn's own does nothing, and that of metrics forgets gauges."""
 
 
 class Configuration(Application):  # type: ignore[misc]
@@ -94,4 +111,9 @@ class Configuration(Application):  # type: ignore[misc]
         queued = [titled(each) for each in loggers() if any(isinstance(one, QueueHandler) for one in each.handlers)]
         if self.cfg.preload_app and queued:
             found.append(PRELOADED.found(f"preload_app is set, and a QueueHandler serves {listed(queued)}."))
+        place, records = getattr(self.cfg.child_exit, "__module__", None), config.recorder().flight is not None
+        if records and place in OTHERS:
+            found.append(UNREAPED.found("There is a flight recorder, and child_exit is not ours."))
+        if place == OURS and not records:
+            found.append(BLIND.found("child_exit is ours, and there is no flight recorder in gunicorn.conf.py."))
         return found

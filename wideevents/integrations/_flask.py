@@ -77,6 +77,13 @@ def note_unhandled(app: Flask, exception: BaseException, **__: Any) -> None:
         take_route(followed, request, app.view_functions)
 
 
+def note_route() -> None:
+    """Tell the route before the view runs: a flight recorder has it then, should the view be killed."""
+    followed = request.environ.get(KEY)
+    if followed is not None:
+        take_route(followed, request, current_app.view_functions)
+
+
 def noting(answers: Callable[[], bool], handle: Callable[[Any], Callable[..., Any]]) -> Callable[..., Any]:
     """
     Wrap `handle_user_exception`, to note what an errorhandler dealt with; the status says how much it matters.

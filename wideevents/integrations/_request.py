@@ -89,15 +89,20 @@ class Request:
     def routed(self, route: str, parameters: Mapping[str, object] | None, handler: object = None) -> None:
         """Take the route template, the values of its parameters, and the function that serves it."""
         event = self.event
-        self.route = route
+        told, self.route = self.route, route
         event.handler = handler
         if parameters and event.keys.redaction.hides_any(route, parameters):
             self._hide(parameters)
+        if event.recorder.flight is not None and told != route and event.fields is not None:
+            event.fields.update(self._named(event.fields, route))  # what is killed has its route, too
 
     def started(self, status: int, length: int | None) -> None:
         """Take the status, and the length of the body in bytes where it is known beforehand."""
         self.status = status
         self._length = length
+        event = self.event
+        if event.recorder.flight is not None and event.fields is not None:
+            event.fields["http.response.status_code"] = status
 
     def measured(self, length: int) -> None:
         """Take the length of a body that is whole in memory, and was not announced by a header."""
@@ -178,6 +183,8 @@ class Request:
         recorder = event.recorder
         if not event.ended:
             event.ended = recorder.clock.monotonic()
+        if recorder.flight is not None:
+            fields = event.land()
         self._conclude(fields)
         if self._door.quiet and self.status < 400:
             self._quieten()
@@ -247,13 +254,16 @@ class Request:
             fields["ttfb_ms"] = (first - event.started) // 1000 / 1000
             if self._length is None:
                 fields["http.response.streamed"] = True
-        route = self.route
-        if route is not None:
-            fields["http.route"] = route
-            fields["event.name"] = f"{fields['http.request.method']} {route}"
-            if self._parameters:
-                event.suspects.add("url.path")
-                fields["url.path"] = event.keys.redaction.path(self._path, self._parameters)
+        if self.route is not None:
+            fields.update(self._named(fields, self.route))
+
+    def _named(self, fields: dict[str, Any], route: str) -> dict[str, Any]:
+        """Return what the route tells: a name, and a path without the values of secret parameters."""
+        named = {"http.route": route, "event.name": f"{fields['http.request.method']} {route}"}
+        if self._parameters or self.event.recorder.flight is not None:
+            self.event.suspects.add("url.path")
+            named["url.path"] = self.event.keys.redaction.path(self._path, self._parameters or {})
+        return named
 
     def _hide(self, parameters: Mapping[str, object]) -> None:
         """Hide the values of secret *parameters*, also where a framework tells the path in a message of its own."""

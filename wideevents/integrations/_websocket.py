@@ -116,8 +116,6 @@ class WebSocket(Connection):
 
     def _conclude(self, fields: dict[str, Any]) -> None:
         super()._conclude(fields)
-        if self.route is not None:
-            fields["event.name"] = f"{NAME} {self.route}"
         if not self.status and self._closed_by is not None:
             self._abandoned(fields)  # before there was an answer
         if self.status != SWITCHED:
@@ -147,6 +145,9 @@ class WebSocket(Connection):
             fields.setdefault("error.type", str(code))
             if not event.is_expected:
                 event.raise_level(Level.ERROR)
+
+    def _named(self, fields: dict[str, Any], route: str) -> dict[str, Any]:
+        return {**super()._named(fields, route), "event.name": f"{NAME} {route}"}
 
     def _abandoned(self, fields: dict[str, Any]) -> None:
         fields["client.disconnected"] = True

@@ -11,7 +11,7 @@ from wideevents import config
 from wideevents.errors import ConfigurationError
 from wideevents.health import Fault, report
 from wideevents.integrations._door import Door
-from wideevents.integrations._flask import note_unhandled, noting, take_lines, take_route
+from wideevents.integrations._flask import note_route, note_unhandled, noting, take_lines, take_route
 from wideevents.integrations._request import Request
 from wideevents.integrations.wsgi import KEY, serve
 from wideevents.outputs import load
@@ -131,6 +131,8 @@ class _Entrance:
     def _settle(self, app: Flask, root: str) -> None:
         """Read the configuration again: factories often load it after they have built their extensions."""
         self._settled = True
+        if config.recorder().flight is not None:
+            app.before_request_funcs.setdefault(None, []).insert(0, note_route)
         config.expect((root + rule.rule, self._views.get(rule.endpoint)) for rule in app.url_map.iter_rules())
         try:
             self._door = _door(app, self._given)

@@ -99,6 +99,7 @@ class LinesSink:
         self._file: Appended | None = None
         self._torn = False
         self._plain_until = -inf
+        self._looking = False
         self._notices = Notices(OUTPUTS.get(descriptor, f"the descriptor {descriptor}"), clock=clock)
         try:
             self._examine()
@@ -139,6 +140,11 @@ class LinesSink:
         sink._end_turn()
         return sink
 
+    @property
+    def path(self) -> str | None:
+        """Where what was written can be read: whoever recovers events looks whether their lines are there."""
+        return f"/dev/fd/{self._descriptor}" if self._is_file else None
+
     def renew(self) -> None:
         """Make the lock anew: in a forked child it may be held by a thread that is not there."""
         self._lock = RLock()
@@ -162,7 +168,7 @@ class LinesSink:
         line = entry.line
         out = 0
         try:
-            if self._clock() < self._plain_until:
+            if self._clock() < self._plain_until or self._looking:
                 try:
                     out = self._put(self._descriptor, line)
                 except (BlockingIOError, InterruptedError):
@@ -223,9 +229,16 @@ class LinesSink:
             self._lock.release()
 
     def _write_alone(self, line: bytes, out: int, deadline: float) -> None:
-        self._plain_until = -inf  # whoever comes now waits for its turn
         if self._clock() >= self._look_at and not out:
-            self._look()
+            self._looking = self._is_file and not self._torn  # whoever comes now writes to where it led until now
+            try:
+                self._look()
+            finally:
+                self._looking = False
+        if self._takes_turns or self._torn or out:
+            self._plain_until = -inf  # whoever comes now waits for its turn
+        else:
+            self._end_turn()
         locked = self._takes_turns and self._lock_out_processes(deadline)
         try:
             self._write_all(line, out, deadline)
@@ -310,7 +323,7 @@ class LinesSink:
 
     def _examine(self) -> None:
         mode = os.fstat(self._descriptor).st_mode
-        self._is_pipe = stat.S_ISFIFO(mode)
+        self._is_pipe, self._is_file = stat.S_ISFIFO(mode), stat.S_ISREG(mode)
         has_reader = self._is_pipe or stat.S_ISSOCK(mode)
         self._takes_turns = has_reader and self._longest > PIPE_BUF
         put = self._given or (Unblocked() if has_reader else os.write)

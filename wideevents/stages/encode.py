@@ -60,7 +60,7 @@ class Encode:
         record = event.record
         event.line = line = encode(record)[:-1] + event.tail
         if (
-            len(line) > self._careful
+            (len(line) > self._careful and (len(line) > self._limits.max_bytes or self._has_long(record)))
             or len(record) > self._most_fields
             or (self._thorough and (not record or not record.keys().isdisjoint(event.static)))
         ):
@@ -68,6 +68,11 @@ class Encode:
             _Trimmer(whole, self._limits).trim()
             event.line = encode(whole) + b"\n"
         return event
+
+    def _has_long(self, record: dict[str, Any]) -> bool:
+        """Tell whether a value may be too long; many short ones make a long line, too."""
+        most = self._limits.max_value_length
+        return any(type(value) is list or (type(value) is str and len(value) > most) for value in record.values())
 
 
 class _Trimmer:
@@ -84,7 +89,8 @@ class _Trimmer:
         self.sizes = {name: _size(name, value) for name, value in record.items()}
         self.total = sum(self.sizes.values()) + len(b"{}\n") - len(b",")
         self.room_for_names = min(512, limits.max_bytes // 8)
-        self.cut: dict[str, None] = {}  # a set that keeps its order
+        cut = record.get("event.trimmed", ())
+        self.cut: dict[str, None] = dict.fromkeys(cut)  # a set that keeps its order
 
     def trim(self) -> None:
         """Trim, and name what was cut."""
