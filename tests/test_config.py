@@ -807,3 +807,11 @@ class TestDiverted:
 
         assert before is config.recorder()
         assert context.variable.get() is None
+
+
+class TestFlight:
+    @pytest.mark.parametrize("flight", [7, "", b"flight", ["flight"], object()], ids=type)
+    def test_what_is_no_directory_is_refused(self, flight: Any) -> None:
+        """In a sentence that says what it may be."""
+        with pytest.raises(ConfigurationError, match=r"flight=.* cannot be used: it must be a directory"):
+            wideevents.configure(flight=flight, logging=False)

@@ -19,7 +19,7 @@ from tests.conftest import PATIENCE, Written, at_once, in_child
 from tests.strict import parse_line
 from wideevents import health
 from wideevents.context import Activation, add_field
-from wideevents.events import Event
+from wideevents.events import Event, _grow
 from wideevents.health import Fault
 from wideevents.levels import Level
 from wideevents.recorder import Recorder
@@ -974,3 +974,27 @@ class TestLand:
         recorder.finish(event)
 
         assert (event.land(), event.sealed) == ({}, True)
+
+
+class Meddled(dict[str, object]):
+    """Be fields to which a signal handler adds in the middle of an addition."""
+
+    def __init__(self) -> None:
+        super().__init__(n=1)
+        self.meddled = False
+
+    def get(self, name: str, default: Any = None) -> Any:
+        found = super().get(name, default)
+        if not self.meddled:
+            self.meddled = True
+            self[name] = 10
+        return found
+
+
+class TestGrow:
+    def test_what_a_signal_handler_adds_meanwhile_is_not_lost(self) -> None:
+        """It runs in the very thread that adds, which no lock keeps out."""
+        fields = Meddled()
+        _grow(fields, "n", 1)
+
+        assert fields["n"] == 11

@@ -13,6 +13,7 @@ from wideevents.health import (
     TOLD_LIMIT,
     Fault,
     Tally,
+    Untold,
     faults,
     forget,
     give_back,
@@ -275,3 +276,13 @@ class TestForget:
 
         assert counts == ({}, {})
         assert caplog.messages == ["A", "A"]
+
+
+class TestUntold:
+    def test_a_forked_child_has_nothing_to_tell(self) -> None:
+        """Its parent tells it, and both would be too many."""
+        untold = Untold()
+        untold.add("events.lost", 3)
+        untold.renew()
+
+        assert (untold.some, untold.take()) == (False, {})

@@ -363,3 +363,16 @@ class TestWithout:
     def test_every_one_of_the_texts_is_hidden(self, value: Any, shown: Any) -> None:
         """However deep they stand; a key is a name, and no secret."""
         assert without(value, ("a", "b")) == shown
+
+
+class TestRoutes:
+    def test_parameters_are_judged_once_for_each_route(self) -> None:
+        """Their names are those of the route; however many routes there are, so many are remembered."""
+        redaction = Redaction()
+        first = redaction.hides_any("/reset/<token>", {"token": "abc"})
+        for number in range(5_000):
+            redaction.hides_any(f"/{number}/<id>", {"id": number})
+
+        assert (first, redaction.hides_any("/reset/<token>", {"token": "abc"})) == (True, True)
+        assert len(redaction._routes) <= 4_096
+        assert not redaction.hides_any("/7/<id>", {"id": 7})

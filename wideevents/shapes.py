@@ -67,9 +67,9 @@ _SHAPES = (  # the group `secret` is hidden where there is one, else the whole m
 
 # RFC 6750 and RFC 7617. The value is only looked at, so that "basic basic dXNlcjpw" finds its second word.
 _BEARER = re.compile(
-    rf"""[bB]{_LEFT}(?i:earer)(?:%20|[\s:=])+(?=["']?(?P<secret>(?!\w+=["']\w)[\w.~+/-]{{8,}}=*))""", re.ASCII
+    rf"""[bB]{_LEFT}(?i:earer)(?:%20|[\s:=+])+(?=["']?(?P<secret>(?!\w+=["']\w)[\w.~+/-]{{8,}}=*))""", re.ASCII
 )
-_BASIC = re.compile(rf"""[bB]{_LEFT}(?i:asic)(?:%20|[\s:=])+(?=["']?(?P<secret>[\w+/-]{{4,}}={{0,2}}))""", re.ASCII)
+_BASIC = re.compile(rf"""[bB]{_LEFT}(?i:asic)(?:%20|[\s:=+])+(?=["']?(?P<secret>[\w+/-]{{4,}}={{0,2}}))""", re.ASCII)
 _UNLIKE_PROSE = re.compile(r"\d|[a-z][A-Z]|\w[_.~+]\w|=|.{20}")
 
 # The brands' ranges of ISO/IEC 7812 in the groups (~) that they print; Maestro only where few others are.
@@ -113,8 +113,8 @@ def _hints() -> Iterator[str]:
     """
     yield r"J(?<=eyJ)"
     yield r"-----BEGIN"
-    yield r"b(?i:earer|asic)[\s:=%]"
-    yield r"B(?i:earer|asic)[\s:=%]"
+    yield r"b(?i:earer|asic)[\s:=%+]"
+    yield r"B(?i:earer|asic)[\s:=%+]"
     yield rf":(?=AA|//(?:hooks\.slack|discord))|{_USERINFO}"
     yield from (rf"{digit}\d\d\d[ -]?\d\d(?:[ -]?\d){{7}}" for digit in "23456")
     for last, prefixes in groupby(sorted(_PREFIXES, key=lambda prefix: prefix[-1]), key=lambda prefix: prefix[-1]):

@@ -27,7 +27,17 @@ from werkzeug.test import Client, TestResponse, create_environ
 
 import wideevents.integrations.wsgi
 from tests.integrations.doors import DOORS
-from tests.integrations.servers import Ask, LineFile, Lines, Process, end, environment, eventually, gunicorn
+from tests.integrations.servers import (
+    Ask,
+    LineFile,
+    Lines,
+    Process,
+    end,
+    environment,
+    eventually,
+    gunicorn,
+    lines_caught,
+)
 from wideevents import ConfigurationError, WideError, add_error, add_field, current
 from wideevents.integrations._flask import noting
 from wideevents.integrations.flask import WideEvents
@@ -973,3 +983,32 @@ class TestProblems:
             WideEvents(problems=value)
         with pytest.raises(ConfigurationError, match=r"problems=.* True or False"):
             WideEvents(bare(WIDEEVENTS_PROBLEMS=value))
+
+
+class TestFlightRecorder:
+    """Where there is one, a request that is killed in its view has a route, too."""
+
+    @pytest.mark.parametrize(
+        ("path", "route", "shown"),
+        [("/orders/7", "/orders/<int:number>", "/orders/7"), ("/reset/tiger", "/reset/<token>", "/reset/[redacted]")],
+        ids=["plain", "secret"],
+    )
+    def test_the_route_is_told_before_the_view_runs(self, path: str, route: str, shown: str, tmp_path: Path) -> None:
+        """With the path as the line will have it, and the file holds no secret parameter any more."""
+        app, seen = bare(), []
+
+        def view(**_: object) -> str:
+            (file,) = tmp_path.glob("*.flight")
+            event = current()
+            assert event is not None
+            seen.append((event.fields or {})["http.route"])
+            seen.append((shown.encode() in file.read_bytes(), b"tiger" in file.read_bytes()))
+            return "done"
+
+        app.add_url_rule(route, "view", view)
+        WideEvents(app)
+        with lines_caught(flight=tmp_path) as lines:
+            get(app, path)
+
+        assert seen == [route, (True, False)]
+        assert told(lines.one, "http.route", "url.path", "http.response.status_code") == [route, shown, 200]

@@ -28,6 +28,7 @@ from tests.test_line_contract import MAKERS, hostile, raised
 from wideevents import config, health
 from wideevents.errors import ConfigurationError
 from wideevents.health import Fault
+from wideevents.levels import Level
 from wideevents.logs.stdlib import ORIGIN, EventFilter, Handler, JsonFormatter, said
 from wideevents.sinks.jsonlogger import WRITTEN
 
@@ -281,6 +282,10 @@ class TestTheRestOfARecord:
     def test_a_level_that_is_none_is_info(self, number: Any) -> None:
         """A record by hand may hold anything."""
         assert "info" == formatted(record_of(levelno=number))["level"]
+
+    def test_a_level_may_be_a_member_of_an_enumeration(self) -> None:
+        """Many keep theirs in one, as we do."""
+        assert "error" == formatted(record_of(levelno=Level.ERROR))["level"]
 
     def test_an_attribute_that_is_missing_costs_nothing(self) -> None:
         """A record by hand may lack what no line needs."""

@@ -49,7 +49,7 @@ class Connection(Request):
         self._receive = receive
         self._send = send
         self._gone = self._trailers = False
-        self._raises = scope.get("asgi", scope).get("spec_version", "2.0") >= RAISING
+        self._raises = _raises(scope)
         self._entered = exception()  # what is being handled around us is not the application's
         scope[KEY] = self
 
@@ -167,6 +167,14 @@ class Connection(Request):
 
     def _begun(self) -> bool:
         return bool(self._first) or self._stopped
+
+
+def _raises(scope: Scope) -> bool:
+    """Tell whether the server says that it raises where the client is gone."""
+    try:
+        return bool(scope.get("asgi", scope).get("spec_version", "2.0") >= RAISING)
+    except (AttributeError, TypeError):  # a broken middleware
+        return False
 
 
 def _is_answer(error: BaseException) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from wideevents import settings
 from wideevents.errors import ConfigurationError
 from wideevents.recorder import TEMPLATE, roomy
+from wideevents.values import text
 
 PARAMETER = re.compile(r"<(?:(?P<converter>\w+)(?:\([^)]*\))?:)?\w+>|\{\w+(?::(?P<kind>\w+))?\}")
 """A parameter of a route template: `<int:id>` as in werkzeug and Django, `{id:int}` as in Starlette."""
@@ -31,6 +32,14 @@ Head: TypeAlias = tuple[
     str | None,  # X-Wideevents-Keep
 ]
 """What a door reads of a request; None is what was not sent. A tuple with names would take longer to make."""
+
+TEXTS = frozenset({str, type(None)})
+
+
+def texts(read: Iterable[object]) -> tuple[Any, ...]:
+    """Return what was *read* of a request as texts: a broken middleware may have put anything there."""
+    return tuple(each if each is None else text(each) for each in read)
+
 
 DESCRIBED = {
     "http.request.id": "",

@@ -7,7 +7,8 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from wideevents.context import REQUEST_ID
-from wideevents.integrations._door import Head
+from wideevents.integrations._door import TEXTS, Head, texts
+from wideevents.values import guarded, text
 
 Scope: TypeAlias = MutableMapping[str, Any]
 
@@ -23,7 +24,17 @@ _named = itemgetter(*HEADERS)
 
 
 def head(scope: Scope) -> Head:
-    """Read the head of a request."""
+    """Read the head of a request, also of a scope that a broken middleware has changed."""
+    try:
+        read = _read(scope)
+    except (TypeError, ValueError, AttributeError, LookupError):
+        read = _read_carefully(scope)
+    if {*map(type, read)} <= TEXTS and read[0] is not None and read[1] is not None:
+        return read
+    return texts(("GET" if read[0] is None else read[0], "" if read[1] is None else read[1], *read[2:]))
+
+
+def _read(scope: Scope) -> Head:
     headers = scope["headers"]
     if type(headers) is not list:
         headers = list(headers)
@@ -38,7 +49,7 @@ def head(scope: Scope) -> Head:
     return (
         asked("method", "GET"),
         scope["path"],
-        query and query.decode("latin-1"),
+        query.decode("latin-1") if query else None,
         asked("scheme"),
         host or (server and server[0]),
         client and client[0],
@@ -58,3 +69,21 @@ def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     for name, value in headers:
         found[name] = value if name not in found else found[name] + b"," + value
     return found
+
+
+def _read_carefully(scope: Scope) -> Head:
+    """Read what can be read."""
+    found: dict[bytes, bytes] = {}
+    pairs = guarded(lambda: [(_bytes(name), _bytes(value)) for name, value in scope["headers"]], scope)
+    for name, value in pairs if type(pairs) is list else ():
+        found[name] = value if name not in found else found[name] + b"," + value
+    whole = {**scope, "headers": list(found.items()), "path": scope.get("path", "")}
+    whole["query_string"] = _bytes(scope.get("query_string", b""))
+    for end in ("client", "server"):
+        if type(whole.get(end)) not in {tuple, list} or not whole[end]:
+            whole[end] = None
+    return _read(whole)
+
+
+def _bytes(value: object) -> bytes:
+    return value if type(value) is bytes else b"" if value is None else text(value).encode("latin-1", "replace")

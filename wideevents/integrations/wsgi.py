@@ -10,14 +10,24 @@ from wideevents import config
 from wideevents.errors import ConfigurationError
 from wideevents.integrations import werkzeug
 from wideevents.integrations._body import follow
-from wideevents.integrations._door import Door, Head
+from wideevents.integrations._door import TEXTS, Door, Head
 from wideevents.integrations._request import REQUEST_ID, Request, number
+from wideevents.values import text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 KEY = "wideevents.request"
 """Where the environ holds the request in progress; an application mounted below finds it, and adds to its event."""
+
+READ = frozenset(
+    (
+        *("REQUEST_METHOD", "PATH_INFO", "SCRIPT_NAME", "QUERY_STRING", "wsgi.url_scheme", "HTTP_HOST", "SERVER_NAME"),
+        *("REMOTE_ADDR", "HTTP_X_FORWARDED_FOR", "HTTP_USER_AGENT", "CONTENT_LENGTH", "HTTP_X_REQUEST_ID"),
+        *("HTTP_TRACEPARENT", "HTTP_TRACESTATE", "HTTP_X_WIDEEVENTS_KEEP"),
+    )
+)
+"""What is read of an environ."""
 
 Routing = Callable[[Request, "WSGIEnvironment"], None]
 
@@ -117,23 +127,32 @@ def head(environ: WSGIEnvironment) -> Head:
     """Read the head of a request; the path is the whole one, seen from the server's root."""
     get = environ.get
     path, root = get("PATH_INFO") or "", get("SCRIPT_NAME")
-    if root:
-        path = root + path
-    return (
-        get("REQUEST_METHOD") or "",
-        path if path.isascii() else _decoded(path),
-        get("QUERY_STRING"),
-        get("wsgi.url_scheme"),
-        get("HTTP_HOST") or get("SERVER_NAME"),
-        get("REMOTE_ADDR"),
-        get("HTTP_X_FORWARDED_FOR"),
-        get("HTTP_USER_AGENT"),
-        get("CONTENT_LENGTH"),
-        get("HTTP_X_REQUEST_ID"),
-        get("HTTP_TRACEPARENT"),
-        get("HTTP_TRACESTATE"),
-        get("HTTP_X_WIDEEVENTS_KEEP"),
-    )
+    try:
+        if root:
+            path = root + path
+        read = (
+            get("REQUEST_METHOD") or "",
+            path if path.isascii() else _decoded(path),
+            get("QUERY_STRING"),
+            get("wsgi.url_scheme"),
+            get("HTTP_HOST") or get("SERVER_NAME"),
+            get("REMOTE_ADDR"),
+            get("HTTP_X_FORWARDED_FOR"),
+            get("HTTP_USER_AGENT"),
+            get("CONTENT_LENGTH"),
+            get("HTTP_X_REQUEST_ID"),
+            get("HTTP_TRACEPARENT"),
+            get("HTTP_TRACESTATE"),
+            get("HTTP_X_WIDEEVENTS_KEEP"),
+        )
+    except (TypeError, AttributeError):
+        return _plain_head(environ)
+    return read if {*map(type, read)} <= TEXTS else _plain_head(environ)
+
+
+def _plain_head(environ: WSGIEnvironment) -> Head:
+    """Read the head where a broken middleware has put what is no text: its text stands in for it."""
+    return head({key: text(value) for key, value in environ.items() if key in READ and value is not None})
 
 
 def _decoded(path: str) -> str:

@@ -76,7 +76,7 @@ def said(record: logging.LogRecord) -> Said:
         Said,
         (
             record.created,
-            record.levelno if type(record.levelno) is int else Level.INFO,
+            record.levelno if type(record.levelno) is int else _level(record.levelno),
             name if type(name) is str else text(name),
             message,
             extras,
@@ -252,6 +252,11 @@ def _composed(record: logging.LogRecord, extras: Extras) -> tuple[str, Extras, d
         return made[0], extras, None
     message, fields = _filled_in(text(record.msg), record.args or ())
     return message, extras, fields
+
+
+def _level(number: object) -> int:
+    """Return a level that somebody keeps in an enumeration as the number it is; what is none is info."""
+    return int.__index__(number) if isinstance(number, int) and type(number) is not bool else Level.INFO
 
 
 def _stacks(record: logging.LogRecord) -> dict[str, Any]:

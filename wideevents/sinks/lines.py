@@ -168,7 +168,10 @@ class LinesSink:
         line = entry.line
         out = 0
         try:
-            if self._clock() < self._plain_until or self._looking:
+            now = self._clock()
+            if now >= self._plain_until and self._is_file and not self._torn:
+                self._look_aside()
+            if now < self._plain_until or self._looking:
                 try:
                     out = self._put(self._descriptor, line)
                 except (BlockingIOError, InterruptedError):
@@ -229,16 +232,9 @@ class LinesSink:
             self._lock.release()
 
     def _write_alone(self, line: bytes, out: int, deadline: float) -> None:
+        self._plain_until = -inf  # whoever comes now waits for its turn
         if self._clock() >= self._look_at and not out:
-            self._looking = self._is_file and not self._torn  # whoever comes now writes to where it led until now
-            try:
-                self._look()
-            finally:
-                self._looking = False
-        if self._takes_turns or self._torn or out:
-            self._plain_until = -inf  # whoever comes now waits for its turn
-        else:
-            self._end_turn()
+            self._look()
         locked = self._takes_turns and self._lock_out_processes(deadline)
         try:
             self._write_all(line, out, deadline)
@@ -320,6 +316,21 @@ class LinesSink:
             self._descriptor = self._file.descriptor
             self._torn = False
         self._examine()
+
+    def _look_aside(self) -> None:
+        """Look where a file is by now, while other threads go on: of many that waited, some would wait too long."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if not (self._looking or self._busy):  # a signal handler may interrupt who is looking, or writing
+                self._looking = True
+                try:
+                    self._look()
+                    self._end_turn()
+                finally:
+                    self._looking = False
+        finally:
+            self._lock.release()
 
     def _examine(self) -> None:
         mode = os.fstat(self._descriptor).st_mode
