@@ -18,12 +18,14 @@ import wideevents
 from tests.conftest import Written, at_once, in_child
 from tests.flight import files, killed, opened, raw
 from tests.flight.test_live import full_disk, journal, known, live
-from wideevents import health
+from tests.integrations.servers import lines_caught
+from wideevents import batch, health
 from wideevents.errors import ConfigurationError
 from wideevents.flight import Flight, layout, slots
 from wideevents.flight.layout import SUFFIX
 from wideevents.flight.slots import held, identity
 from wideevents.health import Fault
+from wideevents.integrations._tasks import Message, Run, Tasks
 from wideevents.recorder import Recorder
 from wideevents.stages.enrich import Enrich
 
@@ -449,3 +451,28 @@ class TestIdentity:
             assert in_child(lambda: held.take((0, 1))) is True
         finally:
             held.give_back((0, 1))
+
+
+class TestEveryKind:
+    """Whoever opens an event lets the flight recorder follow it."""
+
+    def test_a_step_of_a_batch(self, tmp_path: Path) -> None:
+        """Each of them, beside its parent."""
+        seen = []
+        with lines_caught(flight=tmp_path):
+            for page in batch("report.page", range(2)):
+                wideevents.add_field("page", page)
+                (file,) = tmp_path.glob("*.flight")
+                seen.append((f'"page":{page}'.encode() in file.read_bytes(), b'"batch.index"' in file.read_bytes()))
+
+        assert seen == [(True, True)] * 2
+
+    def test_a_run_of_a_task(self, tmp_path: Path) -> None:
+        """With what its message says."""
+        with lines_caught(flight=tmp_path):
+            run = Run(Tasks(), Message("shop.mail", "7", None, 1, None, {}, None))
+            (file,) = tmp_path.glob("*.flight")
+            during = b'"task.name":"shop.mail"' in file.read_bytes()
+            run.end("success")
+
+        assert during

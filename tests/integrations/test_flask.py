@@ -39,7 +39,7 @@ from tests.integrations.servers import (
     lines_caught,
 )
 from wideevents import ConfigurationError, WideError, add_error, add_field, current
-from wideevents.integrations._flask import noting
+from wideevents.integrations._flask import note_route, noting
 from wideevents.integrations.flask import WideEvents
 
 STATUS = "http.response.status_code"
@@ -1012,3 +1012,11 @@ class TestFlightRecorder:
 
         assert seen == [route, (True, False)]
         assert told(lines.one, "http.route", "url.path", "http.response.status_code") == [route, shown, 200]
+
+    def test_a_request_that_no_door_follows_has_none(self, lines: Lines) -> None:
+        """As in a test that pushes a context of its own."""
+        app = bare()
+        with app.test_request_context("/"):
+            note_route()
+
+        assert lines.all == []

@@ -162,6 +162,7 @@ class TestGunicorn:
                 customers.answered(50)
                 exits = customers.ask("/exit")
                 hangs = customers.ask("/hang") if kind == "sync" else 500
+                server.said("Booting worker", times=5)
                 customers.answered(50)
                 server.send(signal.SIGTERM)
                 server.said("Shutting down: Master")

@@ -874,3 +874,19 @@ class TestSourceOfTruth:
         """A server that is not under test here finds the same door."""
         source = Path(sys.modules[WideEvents.__module__].__file__ or "").read_text()
         assert [name for name in ("gunicorn", "waitress", "uwsgi", "mod_wsgi") if name in source.lower()] == []
+
+
+class Closeless:
+    """Be a body that knows its parts, and has nothing to close."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"one", b"two"])
+
+
+class TestClose:
+    def test_a_body_without_a_close_may_be_left(self, lines: Lines) -> None:
+        """The server closes what it was given before it has asked for any of it: the client has left."""
+        body = answering(Closeless())(environ(Ask("GET", "/plain", id="given")), lambda *_: lambda _: None)
+        body.close()  # type: ignore[attr-defined]
+
+        assert told(lines.one, "outcome", "client.disconnected") == ["cancelled", True]

@@ -831,8 +831,25 @@ class Slow(LinesSink):
         super()._look()
 
 
+class Interrupted(LinesSink):
+    """Be interrupted by a signal handler that logs, while it looks where the file is."""
+
+    def _look(self) -> None:
+        self.write(event_of(b"handler\n"))
+        super()._look()
+
+
 class TestLook:
     """One thread looks where the file is by now; the others go on."""
+
+    def test_a_signal_handler_may_log_in_the_middle(self, tmp_path: Path) -> None:
+        """It does not look, too, and waits for nobody."""
+        seconds = [0.0]
+        sink = Interrupted.open(tmp_path / "events.jsonl", longest=16_000, clock=lambda: seconds[0])
+        seconds[0] = 5.0
+        sink.write(event_of(b"first\n"))
+
+        assert (tmp_path / "events.jsonl").read_bytes() == b"handler\nfirst\n"
 
     def test_nobody_waits_for_who_looks(self, tmp_path: Path) -> None:
         """Of many threads some would wait too long, and lose their lines."""

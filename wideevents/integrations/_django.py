@@ -39,13 +39,12 @@ RESPONSE_LINE = "%s: %s"
 def take_route(followed: Request, request: Any) -> None:
     """Tell *followed* its route and its user, by Django's own request, as far as they are known by now."""
     match, fields = request.resolver_match, followed.event.fields
-    if match is not None:
+    if match is not None and fields is not None:
         route = f"{request.META['SCRIPT_NAME'].rstrip('/')}/{(match.route or '').removeprefix('^')}"
         followed.routed(route, _secrets(followed, match, request.path), _handler(match.func))
-        if fields is not None:
-            fields["django.view"] = match.view_name
-            if match.namespace:
-                fields["django.namespace"] = match.namespace
+        fields["django.view"] = match.view_name
+        if match.namespace:
+            fields["django.namespace"] = match.namespace
     known = vars(request)
     if ("user" in known or ASKED in known) and fields is not None and "user.id" not in fields:
         user = guarded(lambda: [_user(known)], request)
