@@ -177,12 +177,11 @@ class _Body:
     def __init__(self, body: Iterable[bytes], request: Request) -> None:
         self._request = request
         self._body = body
-        self._close = getattr(body, "close", None)
+        self._close: Callable[[], object] = getattr(body, "close", _nothing)
         try:
             self._parts = hand_on(iter(body), request)
         except BaseException:
-            if self._close is not None:
-                self._close()
+            self._close()
             raise
 
     def __iter__(self) -> Iterator[bytes]:
@@ -190,16 +189,14 @@ class _Body:
 
     def close(self) -> None:
         """Close the application's body, and end the request."""
-        request, close = self._request, self._close
+        request = self._request
         if request.event.fields is None:
-            if close is not None:
-                close()
+            self._close()
             return
         outside = variable.get()
         variable.set(request.event)  # what is cleaned up for a client that has left is told, too
         try:
-            if close is not None:
-                close()
+            self._close()
         except BaseException as error:
             request.failed(error)
             raise
@@ -219,3 +216,7 @@ class _SizedBody(_Body):
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]
+
+
+def _nothing() -> None:
+    """Be the close of a body that has none."""
