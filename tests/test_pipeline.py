@@ -236,3 +236,30 @@ class TestClose:
         Pipeline((), (Stuck(), last)).close()
 
         assert last.closed == 1
+
+
+class Unlike:
+    """Be a stage that cannot be compared with another one."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth of this is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Unbound(Unlike):
+    __call__ = staticmethod(lambda event: event)
+
+
+class TestComparison:
+    def test_no_stage_is_compared_with_one_that_fails(self) -> None:
+        """What a stage is like is its own affair, and must not reach the application."""
+
+        def fails(event: Event) -> Event:
+            raise RuntimeError
+
+        sink, event = MemorySink(), sealed()
+        event.line = b"{}\n"
+        Pipeline((Unbound(), fails), (sink,))(event)
+
+        assert sink.lines == [b"{}\n"]

@@ -42,7 +42,7 @@ class Pipeline(Generic[E]):
     def __init__(self, stages: tuple[Callable[[E], E | None], ...], sinks: tuple[Sink, ...]) -> None:
         self.stages = stages
         self.sinks = sinks
-        self._steps = tuple(map(_bound, stages))
+        self._steps = tuple((stage, _bound(stage)) for stage in stages)
         self._ways = tuple((sink, not forwards(sink)) for sink in sinks)
 
     def __call__(self, entry: E) -> None:
@@ -52,11 +52,11 @@ class Pipeline(Generic[E]):
         A stage that fails is left out for this entry. One that is `essential` (redact, encode) takes the line with
         it: a line that is lost and counted is better than one that tells a secret.
         """
-        for step in self._steps:
+        for stage, step in self._steps:
             try:
                 passed = step(entry)
             except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
-                passed = _without(self.stages[self._steps.index(step)], entry, error)
+                passed = _without(stage, entry, error)
             if passed is None:
                 health.give_back(entry.record)
                 return

@@ -180,7 +180,7 @@ class Run:
 
     def _date_back(self, fields: dict[str, Any], began: float) -> None:
         passed = max(0.0, self.event.recorder.clock.now() / NANOSECONDS - began)
-        self.event.started -= round(passed * 1_000_000_000)
+        self.event.started -= round(passed * NANOSECONDS)
         fields["timestamp"] = datetime.fromtimestamp(began, UTC)
 
 
