@@ -29,7 +29,7 @@ def head(scope: Scope) -> Head:
         read = _read(scope)
     except (TypeError, ValueError, AttributeError, LookupError):
         read = _read_carefully(scope)
-    if {*map(type, read)} <= TEXTS and read[0] is not None and read[1] is not None:
+    if TEXTS.issuperset(map(type, read)) and read[0] is not None and read[1] is not None:
         return read
     return texts(("GET" if read[0] is None else read[0], "" if read[1] is None else read[1], *read[2:]))
 

@@ -147,7 +147,7 @@ def head(environ: WSGIEnvironment) -> Head:
         )
     except (TypeError, AttributeError):
         return _plain_head(environ)
-    return read if {*map(type, read)} <= TEXTS else _plain_head(environ)
+    return read if TEXTS.issuperset(map(type, read)) else _plain_head(environ)
 
 
 def _plain_head(environ: WSGIEnvironment) -> Head:
