@@ -100,7 +100,7 @@ class Customers:
     @property
     def statuses(self) -> dict[str, int]:
         """The answers that came."""
-        return {number: status for number, status in list(self.answers.items()) if status}
+        return {number: status for number, status in self.answers.copy().items() if status}  # a list is no atom
 
 
 @contextmanager
@@ -200,10 +200,10 @@ from wideevents.integrations.wsgi import WideEvents
 from wideevents.sinks.background import Background
 from wideevents.sinks.lines import LinesSink
 
-# Whoever reads may be slow: that is no matter here.
+# Whoever reads may be slow, and a thread beside a busy one is: that is no matter here.
 output = LinesSink(1, longest=130_000, wait_ms=20_000)
 if sys.argv[1:] == ["a thread"]:
-    output = Background(output, close_s=20).around(output)
+    output = Background(output, capacity=1_000_000, close_s=20).around(output)
 wideevents.configure(service="shop", output=output, limits=wideevents.Limits(130_000, max_value_length=120_000))
 log = logging.getLogger("shop")
 

@@ -41,7 +41,8 @@ class Background:
     Do without, as long as the output is a file or a pipe. The write that is saved takes a few microseconds; the queue
     and the thread take more processor time than that, and what they hold can be lost, where a line that a request
     writes itself cannot. It is for an output that stands still: a file system in the network, a sink of your own that
-    calls a service.
+    calls a service. A process that computes without a pause leaves the thread one line for each time that Python
+    changes threads, some 200 a second (`sys.setswitchinterval`); one that waits in between, thousands.
 
     - *output*: a path, "json", or a sink; the sink is given the line and the record of an event, not the event.
     - *capacity*: lines that may wait. One more is dropped, and counted at once (`events.lost`).
