@@ -10,3 +10,4 @@ from wideevents.entries import CLOSE, NOTHING, Entry
 def detach(entry: Entry, record: dict[str, Any]) -> None:
     """Let *entry* hold *record*, of which nothing is encoded yet."""
     entry.record, entry.static, entry.tail, entry.line = record, NOTHING, CLOSE, b""
+    entry.waits = None

@@ -189,7 +189,7 @@ class Run(Generic[T]):
         fields["batch.index"] = self._index
         if self._name not in step.clean:
             step.suspects.update(SUSPECTS)
-        step.request_id = parent.request_id
+        step.request_id, step.waits = parent.request_id, parent.waits
         if step.recorder.flight is not None:
             step.recorder.flight.begin(step)
         return step

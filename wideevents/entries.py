@@ -41,10 +41,11 @@ class Entry:
     `record` is what the stages see and change. `static` is what every entry of the process has, and `tail` its end of
     the line, encoded once. `suspects` names the fields whose text nobody has looked at yet: they are redacted. `line`
     is the encoded whole, which ends in a newline. `errors` are the exceptions that it tells of, for who reports them;
-    `hidden` are texts that are secret by where they came from, and are hidden wherever they stand.
+    `hidden` are texts that are secret by where they came from, and are hidden wherever they stand. `waits` are the
+    seconds that the lines of a request have kept it waiting so far; None is work that nobody waits for.
     """
 
-    __slots__ = ("errors", "hidden", "level", "line", "record", "static", "suspects", "tail")
+    __slots__ = ("errors", "hidden", "level", "line", "record", "static", "suspects", "tail", "waits")
 
     level: Level
     errors: tuple[Noted, ...]
@@ -54,6 +55,7 @@ class Entry:
     static: dict[str, Any]
     tail: bytes
     line: bytes
+    waits: list[float] | None
 
 
 E = TypeVar("E", bound=Entry)

@@ -94,6 +94,7 @@ class Event(Entry):
         self.batches: dict[str, Any] | None = None
         self.errors = ()
         self.hidden = ()
+        self.waits = None
         self.handler: object = None
 
     def __repr__(self) -> str:

@@ -231,7 +231,7 @@ class Transaction:
         if parent is None:
             self._watch = watch(event, self._recorder)
         else:
-            event.request_id = parent.request_id
+            event.request_id, event.waits = parent.request_id, parent.waits
         if event.recorder.flight is not None:
             event.recorder.flight.begin(event)
         return event

@@ -44,6 +44,7 @@ class Nowhere:
 def entry() -> Entry:
     """Return what a sink gets, with a line of `SIZE` bytes."""
     made = Entry()
+    made.waits = None
     made.record, made.static, made.tail, made.level = {"event.name": "GET /"}, NOTHING, CLOSE, Level.INFO
     made.line = b'{"pad":"%b"}\n' % (b"x" * (SIZE - 11))
     return made

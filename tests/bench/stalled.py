@@ -84,6 +84,7 @@ def ends(kind: str) -> tuple[int, int]:
 def request(write: Write, size: int, over: Flag, waits: list[float], lost: list[int]) -> None:
     """Write lines until it is over."""
     entry = Entry()
+    entry.waits = None
     entry.line = b'{"pad":"%b"}\n' % (b"x" * (size - 11))
     while not over.is_set():
         began = time.monotonic()

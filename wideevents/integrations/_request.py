@@ -67,6 +67,8 @@ class Request:
         event.slow_ms = door.slow_ms
         self.id = (head[9] and checked(head[9], event.keys.redaction)) or recorder.ids.trace_id()
         event.request_id = self.id
+        if kind == "request":  # a WebSocket may last for days
+            event.waits = []
         self.status = 0
         self.route: str | None = None
         self._parameters: Mapping[str, object] | None = None

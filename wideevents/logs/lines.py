@@ -78,7 +78,7 @@ class Line(Entry):
         self.level = level
         self.event = event
         self.errors = ()
-        self.hidden = () if event is None else event.hidden
+        self.hidden, self.waits = ((), None) if event is None else (event.hidden, event.waits)
         self.suspects = {MESSAGE}
         self.record = record
         self.static = NOTHING

@@ -104,6 +104,7 @@ class Held(Entry):
         self.tail = entry.tail
         self.suspects = NOTHING
         self.hidden = self.errors = ()  # no exception waits in here, with all its frames
+        self.waits = None
 
 
 class Backlog:

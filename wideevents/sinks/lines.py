@@ -60,7 +60,8 @@ class LinesSink:
     - *longest*: bytes of the longest line that will come, which is `max_bytes` of `Limits`.
     - *on_full*: how long a line waits for a reader that is slow or has stopped, and for the turns of others. "wait" is
       100 ms at most, in all; "drop" is 5. Then the line is lost, and counted: `events.lost` of the next line says how
-      many are.
+      many are. The event of a request, its log lines and the events inside it share that time; what nobody waits for,
+      such as a job, has it for each line.
     - *wait_ms*: milliseconds to wait instead, up to 60,000, or up to 5 for "drop".
 
     A line that fits into a pipe is not begun before it fits, so that it waits no longer than that. One that is longer
@@ -181,21 +182,24 @@ class LinesSink:
                 if out:
                     self._torn = True
                     self._plain_until = -inf
-            self._write_in_turn(line, out)
+            self._write_in_turn(entry, out)
         except OSError as error:
             self._notices.lost(error)
             raise
 
-    def _write_in_turn(self, line: bytes, out: int) -> None:
+    def _write_in_turn(self, entry: Entry, out: int) -> None:
         """
         Write what is missing of the line while the descriptor is held against the threads of this process, and others.
 
         A signal handler may log while this thread is in here: its line must not stand in the middle of another, and
         cannot wait for its own thread, so that the write that it interrupted takes it along.
         """
+        waits, began = entry.waits, self._clock()
         try:
-            self._take_turn(line, out, self._clock() + self._patience)
+            self._take_turn(entry.line, out, began + self._patience - (sum(waits) if waits else 0))
         finally:
+            if waits is not None and (waited := self._clock() - began) >= PAUSE:
+                waits.append(waited)
             if self._waiting:
                 self._write_waiting()
 

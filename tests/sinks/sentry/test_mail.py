@@ -418,7 +418,7 @@ class TestProcesses:
             quick, _ = self.run(well.dsn)
             slow, out = self.run(hung.dsn)
 
-        assert slow - quick < 2.5
+        assert slow - quick < 3.9  # a busy machine may take some time over it; to wait twice would take four
         assert '"event.name":"job"' in out
 
     @pytest.mark.parametrize("secure", [False, True])
