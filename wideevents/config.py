@@ -304,11 +304,11 @@ def _follow_threads(threads: bool) -> None:
 def _take_over(takeover: Takeover | None) -> None:
     """Set up the logging module anew, or undo what was done to it."""
     with _process.building:
-        if _process.takeover is not None:
-            _process.takeover.undo()
-        _process.takeover = takeover
+        former, _process.takeover = _process.takeover, takeover
         if takeover is not None:
-            takeover.install()
+            takeover.install(former)
+        elif former is not None:
+            former.undo()
 
 
 def _close() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from logging.handlers import QueueHandler
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -29,6 +30,15 @@ def logged() -> Iterator[Logged]:
     """Give what `configured` writes."""
     with config.kept():
         yield Logged()
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Let Python change threads as often as it can, so that they meet in the middle of everything."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 def configured(logged: Logged, **settings: Any) -> None:
@@ -210,6 +220,106 @@ class TestAnyExtra:
             configured(logged, logging=False)
 
         assert "Ann" == logged.one()["user_fields.name"]
+
+
+class TestConfiguredAgain:
+    def test_no_line_of_another_thread_is_lost(self, logged: Logged, hasty: None) -> None:
+        """Neither its handler nor its level is away for a moment; nor does the standard library write it instead."""
+        over = Event()
+        told: list[int] = []
+
+        def tell() -> None:
+            while not over.is_set():
+                logging.getLogger("shop").info("line", extra={"name": "cart"})
+                told.append(1)
+
+        with bare_root():
+            configured(logged)
+            threads = [Thread(target=tell) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for turn in range(200):
+                configured(logged, debug_lines=("shop",) if turn % 2 else (), level="info")
+            over.set()
+            for thread in threads:
+                thread.join()
+            configured(logged, logging=False)
+
+        assert (len(told) > 200, len(logged.messages())) == (True, len(told))
+
+    def test_at_no_moment_is_anything_of_it_away(self, logged: Logged) -> None:
+        """The handler, the level, the method that takes any `extra`, and the one that keeps debug lines."""
+        missing: set[str] = set()
+
+        def look(*_: Any) -> None:
+            root = logging.getLogger()
+            found = {
+                "the handler": any(isinstance(each, Handler) for each in root.handlers),
+                "the level": root.level == logging.INFO,
+                "the level of debug lines": logging.getLogger("shop").level == logging.DEBUG,
+                "makeRecord": hasattr(logging.Logger.makeRecord, "__wrapped__"),
+                "handle": hasattr(logging.Logger.handle, "__wrapped__"),
+            }
+            missing.update(name for name, there in found.items() if not there)
+
+        with bare_root(level=35):
+            for _ in range(2):  # the first time it was not there yet
+                missing.clear()
+                sys.setprofile(look)
+                configured(logged, debug_lines=("shop",))
+                sys.setprofile(None)
+            configured(logged, logging=False)
+
+        assert missing == set()
+
+    def test_what_was_there_before_the_first_time_comes_back(self, logged: Logged) -> None:
+        """Handlers, levels and methods, whatever the settings in between; what came in between stays."""
+        console, mine = logging.StreamHandler(), logging.NullHandler()
+        with bare_root(console, level=35) as root:
+            before = state()
+            configured(logged, debug_lines=("shop", "cart"))
+            root.addHandler(mine)
+            configured(logged, debug_lines=("cart", "till"), level="warning")
+            levels = [logging.getLogger(name).level for name in ("", "shop", "cart", "till")]
+            configured(logged)
+            configured(logged, logging=False)
+            after = state()
+
+            assert [console, mine] == root.handlers
+        assert [logging.WARNING, logging.NOTSET, logging.DEBUG, logging.DEBUG] == levels
+        assert [logging.NOTSET] * 3 == [logging.getLogger(name).level for name in ("shop", "cart", "till")]
+        ours = {"the recorder", "the way of log lines", "the handlers of the root logger"}
+        assert {name: before[name] for name in before if name not in ours} == {
+            name: after[name] for name in after if name not in ours
+        }
+
+    def test_a_level_that_somebody_set_in_between_is_theirs(self, logged: Logged) -> None:
+        """It is what is given back."""
+        with bare_root(level=35) as root:
+            configured(logged)
+            root.setLevel(17)
+            configured(logged)
+            configured(logged, logging=False)
+
+            assert root.level == 17
+
+    def test_what_somebody_wrapped_in_between_stays_between(self, logged: Logged) -> None:
+        """Ours goes around it, and is taken off again."""
+        before = logging.Logger.makeRecord
+        configured(logged)
+        ours = logging.Logger.makeRecord
+
+        def theirs(*args: Any, **named: Any) -> logging.LogRecord:
+            return ours(*args, **named)
+
+        logging.Logger.makeRecord = theirs  # type: ignore[method-assign]
+        configured(logged)
+        around = logging.Logger.makeRecord
+        configured(logged, logging=False)
+        left = logging.Logger.makeRecord
+        logging.Logger.makeRecord = before  # type: ignore[method-assign]
+
+        assert (theirs is left, getattr(around, "__wrapped__", None) is theirs) == (True, True)
 
 
 class TestUndo:

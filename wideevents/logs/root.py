@@ -6,13 +6,19 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, TypeAlias
 
 from wideevents.fields import USER_FIELDS
 from wideevents.levels import Level
 from wideevents.logs.hooks import Hooks
 from wideevents.logs.lines import Loggers
 from wideevents.logs.stdlib import Handler
+
+Levels: TypeAlias = dict[str, tuple[int, int]]
+"""By the name of a logger: the level that it had, and the one that it was given."""
+
+Originals: TypeAlias = dict[str, Callable[..., Any]]
+"""Methods of all loggers, by their names, as they were before they were wrapped."""
 
 FORBIDDEN = frozenset({"message", "asctime"})
 """What the logging module takes from no `extra`, beside what every record has."""
@@ -31,47 +37,54 @@ class Takeover:
         self._loggers = loggers
         self._hooks = Hooks()
         self._before: list[logging.Handler] = []
-        self._levels: dict[str, tuple[int, int]] = {}
-        self._originals: dict[str, Callable[..., Any]] = {}
+        self._levels: Levels = {}
+        self._originals: Originals = {}
 
-    def install(self) -> None:
-        """Take over; also again, after it was undone."""
+    def install(self, former: Takeover | None = None) -> None:
+        """
+        Take over, or take over from *former*, which is undone; also again, after it was undone.
+
+        Other threads may be logging: each of their lines goes to the handler of the one or of the other.
+        """
         root = logging.getLogger()
-        self._levels.clear()
-        self._before = root.handlers[:]
+        self._before, levels, originals = (root.handlers[:], {}, {}) if former is None else former.hand_over()
+        self._hooks.install()
+        self._levels = {}
         # The first of them: what another handler raises must not keep the line from being written.
         root.handlers[:] = [self._handler, *(each for each in self._before if not _replaced(each))]
-        self._set_level("", self._loggers.level)
+        self._set_level("", self._loggers.level, levels)
         for name in self._loggers.debug:
-            self._set_level(name, Level.DEBUG)
-        self._hooks.install()
-        self._wrap("makeRecord", _taking_any_extra)
+            self._set_level(name, Level.DEBUG, levels)
+        self._wrap("makeRecord", _taking_any_extra, originals)
         if self._loggers.debug:
-            self._wrap("handle", self._keeping)
+            self._wrap("handle", self._keeping, originals)
+        _give_back(levels, originals)
 
     def undo(self) -> None:
         """Give back what was taken; what somebody has changed since is theirs."""
-        root = logging.getLogger()
-        now = [each for each in root.handlers if each is not self._handler]
-        if len(now) < len(root.handlers):  # else somebody has set up the root logger anew
-            replaced = [each for each in self._before if each in now or _replaced(each)]
-            root.handlers[:] = [*replaced, *(each for each in now if each not in replaced)]
-        else:
-            self._levels.pop("")
-        for name, (before, ours) in self._levels.items():
-            logger = logging.getLogger(name)
-            if logger.level == ours:
-                logger.setLevel(before)
-        self._hooks.undo()
-        while self._originals:
-            name, original = self._originals.popitem()
-            if getattr(getattr(logging.Logger, name), "__wrapped__", None) is original:
-                setattr(logging.Logger, name, original)
+        handlers, levels, originals = self.hand_over()
+        logging.getLogger().handlers[:] = handlers
+        _give_back(levels, originals)
 
-    def _wrap(self, name: str, wrapper: Callable[..., Any]) -> None:
+    def hand_over(self) -> tuple[list[logging.Handler], Levels, Originals]:
+        """Return what is to be given back, by whoever takes over from here: handlers, levels and methods."""
+        self._hooks.undo()
+        root = logging.getLogger()
+        handlers = [each for each in root.handlers if each is not self._handler]
+        if len(handlers) < len(root.handlers):
+            replaced = [each for each in self._before if each in handlers or _replaced(each)]
+            handlers = [*replaced, *(each for each in handlers if each not in replaced)]
+        else:  # somebody has set up the root logger anew
+            self._levels.pop("", None)
+        return handlers, self._levels, self._originals
+
+    def _wrap(self, name: str, wrapper: Callable[..., Any], before: Originals) -> None:
         """Wrap a method of all loggers; where somebody wraps ours later, theirs stays, and ours under it."""
-        self._originals[name] = original = getattr(logging.Logger, name)
+        taken = name in before and _wraps(name, before[name])
+        self._originals[name] = original = before[name] if taken else getattr(logging.Logger, name)
         setattr(logging.Logger, name, wrapper(original))
+        if taken:
+            del before[name]
 
     def _keeping(self, handle: Callable[..., None]) -> Callable[..., None]:
         """
@@ -89,11 +102,11 @@ class Takeover:
 
         return keeping
 
-    def _set_level(self, name: str, level: Level) -> None:
+    def _set_level(self, name: str, level: Level, before: Levels) -> None:
         logger = logging.getLogger(name)
-        before = self._levels.get(name, (logger.level, 0))[0]
+        found, ours = before.pop(name, self._levels.get(name, (0, -1)))
+        self._levels[name] = (found if logger.level == ours else logger.level, int(level))
         logger.setLevel(level)
-        self._levels[name] = (before, int(level))
 
 
 def writes_to_console(handler: logging.Handler) -> bool:
@@ -102,6 +115,23 @@ def writes_to_console(handler: logging.Handler) -> bool:
         return False
     own = getattr(handler, "stream", None)  # a subclass may open it later
     return own is not None and any(own is stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__))
+
+
+def _give_back(levels: Levels, originals: Originals) -> None:
+    """Set what nobody has changed, or taken over, as it was before."""
+    for name, (before, ours) in levels.items():
+        logger = logging.getLogger(name)
+        if logger.level == ours:
+            logger.setLevel(before)
+    while originals:
+        name, original = originals.popitem()
+        if _wraps(name, original):
+            setattr(logging.Logger, name, original)
+
+
+def _wraps(name: str, original: Callable[..., Any]) -> bool:
+    """Tell whether the method of all loggers is a wrapper right around *original*."""
+    return getattr(getattr(logging.Logger, name), "__wrapped__", None) is original
 
 
 def _replaced(handler: logging.Handler) -> bool:
