@@ -62,8 +62,8 @@ class Assembly:
     Hold the stages of one process, for its events and for its log lines.
 
     Whom it calls is known before it is counted, and counted before anything is dropped. A report of an error gets its
-    id before the line is encoded. What is *own*, the user's, shapes events alone; *redact* and *encode*
-    then look at everything.
+    id before the line is encoded. What is *own*, the user's, shapes events alone; *redact* and *encode* then look at
+    everything.
     """
 
     loggers: Loggers

@@ -151,6 +151,14 @@ def written(record: Record, build: Build, figures: Mapping[str, int], why: str |
     return dict(sorted({**record, build.python: entry}.items()))
 
 
+def medians(cases: str, names: Sequence[str], layouts: int) -> dict[str, float]:
+    """Return the instructions of each of *names*, the median of so many layouts; nothing without valgrind."""
+    if cachegrind.installed() is None:
+        return {}
+    counts = [cachegrind.count(cases, names, layout) for layout in range(layouts)]
+    return {name: statistics.median(each[name] for each in counts) for name in names}
+
+
 def run() -> tuple[Table, ...]:
     """Count every figure, and say how far its counts lie apart."""
     return tables(measure(FIGURES, LAYOUTS))

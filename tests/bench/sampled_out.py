@@ -7,20 +7,20 @@ written, and behind the same with a rate at which nearly none is.
 
 from __future__ import annotations
 
-import os
-import statistics
 import tempfile
 from collections.abc import Mapping
+from contextlib import chdir
 from functools import partial
 from pathlib import Path
 
 from flask import Flask
 
 import wideevents
-from tests.bench import cachegrind, goals
+from tests.bench import goals
 from tests.bench.cachegrind import Cases, Work
 from tests.bench.flask_request import FIELDS, hello, serve
 from tests.bench.goals import Goal
+from tests.bench.instructions import medians
 from tests.bench.report import Table, show
 from tests.bench.timing import interleaved
 from wideevents import config
@@ -87,30 +87,16 @@ def cases() -> Cases:
 
 def timed() -> dict[str, float]:
     """Return the microseconds that a request takes in each way."""
-    before = Path.cwd()
-    with tempfile.TemporaryDirectory() as folder, config.kept():
-        os.chdir(folder)
-        try:
-            found = works()
-            taken = interleaved({name: partial(work, REQUESTS) for name, work in found.items()}, ROUNDS)
-            check(dict.fromkeys(found, (ROUNDS + 1) * REQUESTS))
-        finally:
-            os.chdir(before)
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), config.kept():
+        found = works()
+        taken = interleaved({name: partial(work, REQUESTS) for name, work in found.items()}, ROUNDS)
+        check(dict.fromkeys(found, (ROUNDS + 1) * REQUESTS))
     return {name: each / REQUESTS for name, each in taken.items()}
-
-
-def counted() -> dict[str, float]:
-    """Return the instructions that a request takes in each way; nothing without valgrind."""
-    if cachegrind.installed() is None:
-        return {}
-    names = (BARE, WRITTEN, SAMPLED_OUT)
-    counts = [cachegrind.count(CASES, names, layout) for layout in range(LAYOUTS)]
-    return {name: statistics.median(each[name] for each in counts) for name in names}
 
 
 def run() -> tuple[Table, ...]:
     """Measure, and return the table and the goal."""
-    us, instructions = timed(), counted()
+    us, instructions = timed(), medians(CASES, (BARE, WRITTEN, SAMPLED_OUT), LAYOUTS)
     rows = []
     for name in us:
         told = [f"{us[name]:.2f}", f"{us[name] - us[BARE]:.2f}", "", ""]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import statistics
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,9 @@ from typing import Any
 import orjson
 
 import wideevents
-from tests.bench import cachegrind
 from tests.bench.cachegrind import Cases, Work
 from tests.bench.events import Groups, variants
+from tests.bench.instructions import medians
 from tests.bench.report import Table
 from tests.bench.timing import interleaved
 from wideevents import Redaction, add_field, config
@@ -241,24 +241,11 @@ def cases() -> Cases:
 
 def timed() -> dict[str, float]:
     """Return the microseconds that one event of each variant takes."""
-    before = Path.cwd()
-    with tempfile.TemporaryDirectory() as folder, config.kept():
-        os.chdir(folder)
-        try:
-            found = works()
-            taken = interleaved({name: partial(work, EVENTS) for name, work in found.items()}, ROUNDS)
-            check(list(found), dict.fromkeys(found, (ROUNDS + 1) * EVENTS))
-        finally:
-            os.chdir(before)
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), config.kept():
+        found = works()
+        taken = interleaved({name: partial(work, EVENTS) for name, work in found.items()}, ROUNDS)
+        check(list(found), dict.fromkeys(found, (ROUNDS + 1) * EVENTS))
     return {name: each / EVENTS for name, each in taken.items()}
-
-
-def counted(names: Sequence[str]) -> dict[str, float]:
-    """Return the instructions of one event of each variant, the median of some layouts; nothing without valgrind."""
-    if cachegrind.installed() is None:
-        return {}
-    counts = [cachegrind.count(CASES, names, layout) for layout in range(LAYOUTS)]
-    return {name: statistics.median(each[name] for each in counts) for name in names}
 
 
 def row(name: str, whole: str, figures: Figures, sign: int = -1) -> Row:
@@ -284,7 +271,7 @@ def all_of(name: str, figures: Figures) -> Row:
 def run() -> tuple[Table, ...]:
     """Measure, and return the shares of the safeties and the price of the options."""
     us = timed()
-    return tables((us, counted(list(us))))
+    return tables((us, medians(CASES, list(us), LAYOUTS)))
 
 
 def tables(figures: Figures) -> tuple[Table, ...]:

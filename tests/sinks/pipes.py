@@ -6,11 +6,27 @@ import fcntl
 import os
 import sys
 import termios
+import warnings
+from collections.abc import Callable
 from contextlib import suppress
 
 from wideevents.sinks.lines import LinesSink
 
 LONGEST = 60_000
+
+
+def fork(work: Callable[[], int]) -> int:
+    """Run *work* in a forked child, whose exit code is what it returns; 99 where it raises. Return its pid."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, for a fork beside threads
+        pid = os.fork()
+    if pid == 0:
+        code = 99
+        try:
+            code = work()
+        finally:
+            os._exit(code)
+    return pid
 
 
 class Pipe:

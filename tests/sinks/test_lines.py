@@ -14,7 +14,6 @@ import socket
 import stat
 import sys
 import time
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,7 +29,7 @@ import pytest
 import wideevents
 from tests.conftest import in_child
 from tests.sinks import event_of, padded
-from tests.sinks.pipes import LONGEST, Pipe
+from tests.sinks.pipes import LONGEST, Pipe, fork
 from tests.strict import parse_line, strict_loads
 from wideevents import health
 from wideevents.errors import ConfigurationError
@@ -587,20 +586,6 @@ def descriptors(folder: Path) -> int:
     files = [path for path in folder.iterdir() if path.is_file()]
     links = [Path("/dev/fd") / name for name in os.listdir("/dev/fd")]
     return sum(1 for link in links if any(same(link, path) for path in files))
-
-
-def fork(work: Callable[[], int]) -> int:
-    """Run *work* in a forked child, whose exit code is what it returns; 99 where it raises. Return its pid."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, for a fork beside threads
-        pid = os.fork()
-    if pid == 0:
-        code = 99
-        try:
-            code = work()
-        finally:
-            os._exit(code)
-    return pid
 
 
 def hold(pipe: Pipe) -> int:

@@ -8,7 +8,6 @@ import random
 import signal
 import socket
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -20,7 +19,7 @@ import pytest
 
 from tests.conftest import at_once
 from tests.sinks import event_of, padded
-from tests.sinks.pipes import Pipe
+from tests.sinks.pipes import Pipe, fork
 from wideevents.descriptors import PIPE_BUF
 from wideevents.sinks.lines import LinesSink
 
@@ -48,20 +47,6 @@ def sizes_of(mark: str) -> list[int]:
 def expected() -> Counter[bytes]:
     """Return all lines of all writers."""
     return Counter(line_of(mark, size) for mark in WRITERS for size in sizes_of(mark))
-
-
-def forked(work: Callable[[], int]) -> int:
-    """Run *work* in a forked child, whose exit code is what it returns; 99 where it raises. Return its pid."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, for a fork beside threads
-        pid = os.fork()
-    if pid == 0:
-        code = 99
-        try:
-            code = work()
-        finally:
-            os._exit(code)
-    return pid
 
 
 def ended(pid: int) -> int:
@@ -111,7 +96,7 @@ class TestManyWriters:
     def test_of_a_file_that_each_of_them_opened(self, tmp_path: Path) -> None:
         """Workers that were started one by one."""
         path = tmp_path / "events.jsonl"
-        children = [forked(lambda mark=mark: write_all(LinesSink.open(path), mark)) for mark in WRITERS]  # type: ignore[misc]
+        children = [fork(lambda mark=mark: write_all(LinesSink.open(path), mark)) for mark in WRITERS]  # type: ignore[misc]
 
         assert [ended(child) for child in children] == [0] * len(WRITERS)
         assert Counter(path.read_bytes().splitlines(keepends=True)) == expected()
@@ -125,7 +110,7 @@ class TestManyWriters:
                 LinesSink.open(path).write(event_of(line_of(mark, size)))
             return 0
 
-        children = [forked(partial(write, mark)) for mark in WRITERS]
+        children = [fork(partial(write, mark)) for mark in WRITERS]
 
         assert [ended(child) for child in children] == [0] * len(WRITERS)
         assert Counter(path.read_bytes().splitlines(keepends=True)) == expected()
@@ -133,7 +118,7 @@ class TestManyWriters:
     def test_of_a_file_that_was_opened_before_the_fork(self, tmp_path: Path) -> None:
         """Workers of an application that was loaded before."""
         sink = LinesSink.open(tmp_path / "events.jsonl")
-        children = [forked(partial(write_all, sink, mark)) for mark in WRITERS]
+        children = [fork(partial(write_all, sink, mark)) for mark in WRITERS]
 
         assert [ended(child) for child in children] == [0] * len(WRITERS)
         assert Counter((tmp_path / "events.jsonl").read_bytes().splitlines(keepends=True)) == expected()
@@ -158,7 +143,7 @@ class TestManyWriters:
         made = partial(LinesSink, descriptor, wait_ms=60_000)
         sink = made()
         children = [
-            forked(lambda mark=mark: write_all(sink if preloaded else made(), mark))  # type: ignore[misc]
+            fork(lambda mark=mark: write_all(sink if preloaded else made(), mark))  # type: ignore[misc]
             for mark in WRITERS
         ]
         close()
@@ -199,7 +184,7 @@ class TestStoppedReader:
             at_once(*[give] * 4)
             return len(lost)
 
-        children = [forked(partial(write, mark)) for mark in WRITERS]
+        children = [fork(partial(write, mark)) for mark in WRITERS]
         lost = sum(ended(child) for child in children)
         found = Counter(pipe.lines())
         pipe.close()
@@ -218,7 +203,7 @@ class TestStoppedReader:
             sink.write(event_of(padded(16_000)))
             return 0
 
-        child = forked(wait)
+        child = fork(wait)
         until = time.monotonic() + 10
         while free(pipe.writer):
             assert time.monotonic() < until, "the child never had its turn"

@@ -104,13 +104,14 @@ def hand_on(parts: Iterator[bytes], request: Follower) -> Iterator[bytes]:
 
 async def hand_on_async(parts: AsyncIterator[bytes], request: Follower) -> AsyncIterator[bytes]:
     """Hand on the parts of a body as `hand_on` does; where one is waited for and cancelled, the client has gone."""
-    event, handed_on = request.event, False
+    event, handed_on, entered = request.event, False, True
     outside = variable.get()
     variable.set(event)
     try:
         async for part in parts:
             size, inside = len(part), variable.get()
             variable.set(outside)
+            entered = False
             request.sent(size)
             handed_on = True
             yield part
@@ -118,6 +119,7 @@ async def hand_on_async(parts: AsyncIterator[bytes], request: Follower) -> Async
             if event.fields is not None:
                 outside = variable.get()
                 variable.set(inside)
+                entered = True
     except BaseException as error:
         if not handed_on:
             variable.set(outside)
@@ -127,7 +129,8 @@ async def hand_on_async(parts: AsyncIterator[bytes], request: Follower) -> Async
                 request.failed(error)
             request.finish()
         raise
-    variable.set(outside)
+    if entered:
+        variable.set(outside)
     request.finish()
 
 
