@@ -327,6 +327,42 @@ class TestTurns:
         assert len(marks) + lost == 4 * 2 * 30
         assert len(marks) > lost
 
+    def test_lines_of_several_sinks_of_a_process_do_not_mix(self) -> None:
+        """Standard output and error lead to one pipe; or requests that began before a `configure()` still end."""
+        pipe = Pipe(blocking=True, longest=2 * LONGER_THAN_A_PIPE, wait_ms=20_000)
+        again = LinesSink(os.dup(pipe.writer), longest=2 * LONGER_THAN_A_PIPE, wait_ms=20_000)
+        received = bytearray()
+
+        def write(sink: LinesSink, mark: str) -> None:
+            for _ in range(20):
+                sink.write(event_of(padded(LONGER_THAN_A_PIPE, mark)))
+
+        def read() -> None:
+            while part := os.read(pipe.reader, 4_096):
+                received.extend(part)
+
+        os.set_blocking(pipe.reader, True)
+        threads = [Thread(target=write, args=(sink, mark)) for sink, mark in ((pipe.sink, "a"), (again, "b"))]
+        reading = Thread(target=read)
+        for thread in (*threads, reading):
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for descriptor in (pipe.writer, again._descriptor):
+            os.close(descriptor)
+        reading.join()
+        os.close(pipe.reader)
+
+        assert [len(set(strict_loads(line.decode())["pad"])) for line in received.splitlines()] == [1] * 40
+
+    def test_a_line_that_one_sink_has_torn_is_ended_by_another(self, pipe: Pipe) -> None:
+        """The next line of the process stands alone, whoever writes it."""
+        seconds_to_fail(pipe.sink, padded(LONGER_THAN_A_PIPE, "t"))
+        assert pipe.read()
+        LinesSink(pipe.writer).write(event_of(padded(500, "a")))
+
+        assert pipe.read() == b"\n" + padded(500, "a")
+
     def test_another_process_that_keeps_the_pipe_is_waited_for_no_longer_than_the_patience(self, pipe: Pipe) -> None:
         """A process that was stopped while it held the turn must not stop the others."""
         child = fork(lambda: hold(pipe))
@@ -687,14 +723,14 @@ class TestSignalHandlers:
 
     def test_any_number_of_lines_may_wait(self, pipe: Pipe) -> None:
         """They are written one after the other, and not one inside the other."""
-        pipe.sink._waiting.extend(padded(20, mark) for mark in "ab" * 1_000)
+        pipe.sink._turn.waiting.extend(padded(20, mark) for mark in "ab" * 1_000)
         pipe.sink.write(event_of(padded(20)))
 
         assert [padded(20), *(padded(20, mark) for mark in "ab" * 1_000)] == pipe.lines()
 
     def test_a_line_that_another_thread_took_is_nothing_to_do(self, pipe: Pipe) -> None:
         """Two threads may see the same line waiting."""
-        pipe.sink._waiting = Emptied()
+        pipe.sink._turn.waiting = Emptied()
         pipe.sink.write(event_of(padded(20)))
 
         assert [padded(20)] == pipe.lines()

@@ -233,7 +233,7 @@ class TestStoppedReader:
         """However many of them were left to the write that they interrupted; all of them are counted, and told."""
         sink = LinesSink(pipe.writer, clock=(now := Time(step=0.01)))
         pipe.fill()
-        sink._waiting.extend([padded(20)] * 1_000)
+        sink._turn.waiting.extend([padded(20)] * 1_000)
         began = time.monotonic()
         given_up(sink, padded(20))
         waited = time.monotonic() - began
@@ -332,7 +332,7 @@ class TestHalfALine:
         held, over = Flag(), Flag()
 
         def hold() -> None:
-            with sink._lock:
+            with sink._turn.lock:
                 held.set()
                 over.wait(10)
 

@@ -6,20 +6,18 @@ import os
 import stat
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import inf
-from threading import RLock
 from typing import Literal, TypeAlias
 
 from wideevents.appended import Appended
 from wideevents.descriptors import PIPE_BUF, STDERR, Unblocked, Write, broken, fits, kills, spared, writable
 from wideevents.entries import Entry
 from wideevents.errors import ConfigurationError
-from wideevents.forks import renew_in_child
 from wideevents.health import lost
 from wideevents.notices import Notices
+from wideevents.turns import Turn, shared
 
 if sys.platform != "win32":
     import fcntl
@@ -98,7 +96,7 @@ class LinesSink:
         self._given = write
         self._clock = clock
         self._file: Appended | None = None
-        self._torn = False
+        self._own = Turn()
         self._plain_until = -inf
         self._looking = False
         self._notices = Notices(OUTPUTS.get(descriptor, f"the descriptor {descriptor}"), clock=clock)
@@ -107,8 +105,6 @@ class LinesSink:
         except (OSError, OverflowError) as error:
             raise ConfigurationError(f"Lines cannot be written to the descriptor {descriptor}: {error}.") from error
         self._end_turn()
-        self.renew()
-        renew_in_child(self)
 
     @classmethod
     def open(
@@ -136,7 +132,7 @@ class LinesSink:
             raise ConfigurationError.of("output", given, allowed) from error
         sink = cls(file.descriptor, longest=longest, on_full=on_full, wait_ms=wait_ms, write=write, clock=clock)
         sink._file = file
-        sink._torn = file.is_torn()
+        sink._turn.torn = file.is_torn()
         sink._notices = Notices(repr(os.fsdecode(path)), clock=clock)
         sink._end_turn()
         return sink
@@ -145,12 +141,6 @@ class LinesSink:
     def path(self) -> str | None:
         """Where what was written can be read: whoever recovers events looks whether their lines are there."""
         return f"/dev/fd/{self._descriptor}" if self._is_file else None
-
-    def renew(self) -> None:
-        """Make the lock anew: in a forked child it may be held by a thread that is not there."""
-        self._lock = RLock()
-        self._busy = False
-        self._waiting: deque[bytes] = deque()
 
     def close(self) -> None:
         """
@@ -170,7 +160,7 @@ class LinesSink:
         out = 0
         try:
             now = self._clock()
-            if now >= self._plain_until and self._is_file and not self._torn:
+            if now >= self._plain_until and self._is_file and not self._turn.torn:
                 self._look_aside()
             if now < self._plain_until or self._looking:
                 try:
@@ -180,7 +170,7 @@ class LinesSink:
                 if out == len(line):
                     return
                 if out:
-                    self._torn = True
+                    self._turn.torn = True
                     self._plain_until = -inf
             self._write_in_turn(entry, out)
         except OSError as error:
@@ -200,7 +190,7 @@ class LinesSink:
         finally:
             if waits is not None and (waited := self._clock() - began) >= PAUSE:
                 waits.append(waited)
-            if self._waiting:
+            if self._turn.waiting:
                 self._write_waiting()
 
     def _write_waiting(self) -> None:
@@ -210,9 +200,10 @@ class LinesSink:
         A reader that stopped is waited for once, however many they are.
         """
         deadline = self._clock() + self._patience
+        turn = self._turn
         with suppress(IndexError):  # another thread may take the last one
-            while self._waiting and not self._busy:
-                line = self._waiting.popleft()
+            while turn.waiting and not turn.busy:
+                line = turn.waiting.popleft()
                 try:
                     self._take_turn(line, 0, deadline)
                     deadline = self._clock() + self._patience
@@ -221,19 +212,20 @@ class LinesSink:
                     lost(self.name, "LinesSink", f"A signal handler's line is lost: {error}")
 
     def _take_turn(self, line: bytes, out: int, deadline: float) -> None:
-        if not self._lock.acquire(timeout=max(0.0, deadline - self._clock())):
+        turn = self._turn  # which may be another one when it is over: somebody has redirected the output
+        if not turn.lock.acquire(timeout=max(0.0, deadline - self._clock())):
             raise TimeoutError(f"another thread held the output for {self._ms} ms")
         try:
-            if self._busy:
-                self._waiting.append(line)
+            if turn.busy:
+                turn.waiting.append(line)
                 return
-            self._busy = True
+            turn.busy = True
             try:
                 self._write_alone(line, out, deadline)
             finally:
-                self._busy = False
+                turn.busy = False
         finally:
-            self._lock.release()
+            turn.lock.release()
 
     def _write_alone(self, line: bytes, out: int, deadline: float) -> None:
         self._plain_until = -inf  # whoever comes now waits for its turn
@@ -250,7 +242,7 @@ class LinesSink:
 
     def _write_all(self, line: bytes, out: int, deadline: float) -> None:
         rest = line[out:]
-        if self._torn and not out:
+        if self._turn.torn and not out:
             rest = b"\n" + line  # what is left of a broken line must not spoil this one
         try:
             if self._is_pipe and len(rest) > PIPE_BUF and not out:
@@ -259,7 +251,7 @@ class LinesSink:
                 rest = rest[self._write_some(rest, deadline, begun=len(rest) < len(line)) :]
         finally:
             # After everything, or nothing but that newline, the reader is at the beginning of a line.
-            self._torn = len(rest) not in (0, len(line))
+            self._turn.torn = len(rest) not in (0, len(line))
 
     def _write_some(self, rest: bytes, deadline: float, *, begun: bool) -> int:
         try:
@@ -318,15 +310,16 @@ class LinesSink:
         """Notice where the descriptor leads by now: somebody may have moved the file, or redirected the output."""
         if self._file is not None and self._file.follow():
             self._descriptor = self._file.descriptor
-            self._torn = False
+            self._turn.torn = False
         self._examine()
 
     def _look_aside(self) -> None:
         """Look where a file is by now, while other threads go on: of many that waited, some would wait too long."""
-        if not self._lock.acquire(blocking=False):
+        turn = self._turn
+        if not turn.lock.acquire(blocking=False):
             return
         try:
-            if not (self._looking or self._busy):  # a signal handler may interrupt who is looking, or writing
+            if not (self._looking or turn.busy):  # a signal handler may interrupt who is looking, or writing
                 self._looking = True
                 try:
                     self._look()
@@ -334,12 +327,14 @@ class LinesSink:
                 finally:
                     self._looking = False
         finally:
-            self._lock.release()
+            turn.lock.release()
 
     def _examine(self) -> None:
-        mode = os.fstat(self._descriptor).st_mode
+        status = os.fstat(self._descriptor)
+        mode = status.st_mode
         self._is_pipe, self._is_file = stat.S_ISFIFO(mode), stat.S_ISREG(mode)
         has_reader = self._is_pipe or stat.S_ISSOCK(mode)
+        self._turn = shared(status) if has_reader else self._own
         self._takes_turns = has_reader and self._longest > PIPE_BUF
         put = self._given or (Unblocked() if has_reader else os.write)
         self._put: Write = spared(put) if has_reader and kills() else put
@@ -347,7 +342,7 @@ class LinesSink:
 
     def _end_turn(self) -> None:
         """Let lines be written without a turn, until the next look, if they need none."""
-        self._plain_until = -inf if self._takes_turns or self._torn else self._look_at
+        self._plain_until = -inf if self._takes_turns or self._turn.torn else self._look_at
 
 
 def _patience(on_full: str, wait_ms: float | None) -> float:
