@@ -8,7 +8,7 @@ import logging
 import sys
 import warnings
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from pathlib import Path
@@ -17,20 +17,23 @@ from typing import Any
 import httpx
 import litestar
 import pytest
-from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.testing import TestClient as LitestarClient
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.websockets import WebSocket as StarletteWebSocket
 
 import wideevents
 from tests.conftest import FakeClock, Written
 from tests.integrations.dialogues import (
     BODY,
+    CONNECT,
     LEFT,
     REQUEST,
     START,
@@ -42,7 +45,7 @@ from tests.integrations.dialogues import (
     sending,
     told,
 )
-from tests.integrations.servers import Lines
+from tests.integrations.servers import Lines, lines_caught
 from tests.strict import parse_line
 from wideevents import ConfigurationError, add_field, config, context
 from wideevents.integrations._connection import KEY
@@ -303,7 +306,8 @@ class TestPassedOn:
 
         assert freed() is None
 
-    def test_a_request_leaves_no_circle(self) -> None:
+    @pytest.mark.parametrize("flies", [False, True], ids=["plain", "flight"])
+    def test_a_request_leaves_no_circle(self, flies: bool, tmp_path: Path) -> None:
         """Its scope, and all that hangs on it, is freed at once, and not by a collector that stops the process."""
 
         class Scope(dict[str, Any]):
@@ -312,7 +316,8 @@ class TestPassedOn:
         dialogue = Dialogue(REQUEST)
         scope = Scope(dialogue.scope)
         app, freed = WideEvents(sending(START, BODY)), weakref.ref(scope)
-        asyncio.run(app(scope, dialogue.receive, dialogue.send))
+        with lines_caught(flight=tmp_path if flies else None):
+            asyncio.run(app(scope, dialogue.receive, dialogue.send))
         gc.collect()
         gc.disable()
         try:
@@ -543,6 +548,16 @@ class TestErrors:
 
         assert ending(lines.one) == {STATUS: 500, "outcome": "failure", "level": "error", "error.type": "500"}
         assert lines.one["error.why"] == "The application returned before it had started its response."
+
+    def test_a_body_without_a_start_is_no_answer(self, lines: Lines) -> None:
+        """Servers refuse it; one that does not has sent nothing that has a status."""
+        ask(WideEvents(sending(BODY)))
+
+        assert told(lines.one, (STATUS, "outcome", "error.why")) == {
+            STATUS: 500,
+            "outcome": "failure",
+            "error.why": "The application returned before it had started its response.",
+        }
 
     @pytest.mark.parametrize("messages", [(START,), (START, part(b"one"))], ids=["start", "part"])
     def test_an_application_that_stops_in_the_middle_is_a_failure(
@@ -1266,6 +1281,152 @@ class TestCounters:
         ask(WideEvents(litestar.Litestar([item], openapi_config=None, logging_config=None)))
 
         assert expected == ["/items/{name:str}"]
+
+
+SECRETS = (b"tiger", b"t1ger")
+"""A secret parameter that looks like a word of a route, and one that does not."""
+
+
+class Around(BaseHTTPMiddleware):
+    """Be a middleware that runs what is below it in a task of its own."""
+
+    async def dispatch(self, request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        request.state.status = response.status_code
+        return response
+
+
+def look(seen: list[Any], folder: Path) -> None:
+    """Note what the event in progress has of its route, and whether the file holds a secret."""
+    (file,) = folder.glob("*.flight")
+    event = wideevents.current()
+    assert event is not None
+    fields = event.fields or {}
+    names = ("http.route", "event.name", "url.path", "framework.name")
+    seen.append([*(fields.get(name) for name in names), any(secret in file.read_bytes() for secret in SECRETS)])
+
+
+def starlette(note: Callable[[], None]) -> Any:
+    async def view(request: Request) -> Response:
+        note()
+        return PlainTextResponse("done")
+
+    def in_thread(request: Request) -> Response:
+        note()
+        return PlainTextResponse("done")
+
+    mounted = Starlette(routes=[Route("/{token}", view)])
+
+    async def hidden(scope: Any, receive: Any, send: Any) -> None:
+        note()
+        await mounted(scope, receive, send)
+
+    routes = [Route("/a/{token}", view), Route("/t/{id}", in_thread), Mount("/m/{id}", routes=[Route("/x", view)])]
+    return Starlette(routes=[*routes, Mount("/h", app=hidden)], middleware=[Middleware(Around)])
+
+
+def fastapi(note: Callable[[], None]) -> Any:
+    router = APIRouter()
+
+    @router.get("/a/{token}")
+    async def view(token: str) -> None:
+        note()
+
+    @router.get("/t/{number}")
+    def in_thread(number: int) -> None:
+        note()
+
+    app = FastAPI(openapi_url=None)
+    app.include_router(router, prefix="/p")
+    return app
+
+
+def of_litestar(note: Callable[[], None]) -> Any:
+    @litestar.get("/a/{token:str}")
+    async def view() -> None:
+        note()
+
+    @litestar.get("/t/{number:int}", sync_to_thread=True)
+    def in_thread() -> None:
+        note()
+
+    return litestar.Litestar([view, in_thread], openapi_config=None, logging_config=None)
+
+
+class TestFlightRecorder:
+    """Where there is one, a request that is killed in its endpoint has a route, too."""
+
+    @pytest.mark.parametrize(
+        ("build", "path", "route", "shown"),
+        [
+            (starlette, "/a/tiger", "/a/{token}", "/a/[redacted]"),
+            (starlette, "/t/7", "/t/{id}", "/t/7"),
+            (starlette, "/m/7/x", "/m/{id}/x", "/m/7/x"),
+            (fastapi, "/p/a/tiger", "/p/a/{token}", "/p/a/[redacted]"),
+            (fastapi, "/p/t/7", "/p/t/{number}", "/p/t/7"),
+            (of_litestar, "/a/tiger", "/a/{token:str}", "/a/[redacted]"),
+            (of_litestar, "/t/7", "/t/{number:int}", "/t/7"),
+        ],
+    )
+    def test_the_route_is_told_before_the_endpoint_runs(
+        self, build: Callable[..., Any], path: str, route: str, shown: str, tmp_path: Path
+    ) -> None:
+        """With the path as the line will have it, and the file holds no secret parameter."""
+        seen: list[Any] = []
+        with lines_caught(flight=tmp_path) as lines:
+            ask(WideEvents(build(lambda: look(seen, tmp_path))), path)
+
+        framework = lines.one["framework.name"]
+        assert seen == [[route, f"GET {route}", shown, framework, False]]
+        assert told(lines.one, ("http.route", "url.path", STATUS)) == {
+            "http.route": route,
+            "url.path": shown,
+            STATUS: 200,
+        }
+
+    def test_a_mount_alone_is_no_route(self, tmp_path: Path) -> None:
+        """What is mounted may have secret parameters: nothing is told until its router has chosen, too."""
+        seen: list[Any] = []
+        with lines_caught(flight=tmp_path):
+            ask(WideEvents(starlette(lambda: look(seen, tmp_path))), "/h/t1ger")
+
+        assert [each[0] for each in seen] == [None, "/h/{token}"]
+        assert [each[-1] for each in seen] == [False, False]
+
+    def test_a_websocket_has_it_too(self, tmp_path: Path) -> None:
+        """Before it is accepted."""
+        seen: list[Any] = []
+
+        async def chat(socket: StarletteWebSocket) -> None:
+            look(seen, tmp_path)
+            await socket.accept()
+            await socket.close()
+
+        dialogue = Dialogue(CONNECT, kind="websocket", path="/chat/7")
+        with lines_caught(flight=tmp_path):
+            dialogue.run(WideEvents(Starlette(routes=[WebSocketRoute("/chat/{room}", chat)])))
+
+        assert [each[:2] for each in seen] == [["/chat/{room}", "WEBSOCKET /chat/{room}"]]
+
+    def test_who_stands_around_the_door_sees_what_is_written_inside(self, tmp_path: Path) -> None:
+        """As without a recorder: the state that an endpoint leaves, and what a router has chosen."""
+        written: dict[str, Any] = {}
+
+        async def view(request: Request) -> Response:
+            request.state.customer = 7
+            return PlainTextResponse("done")
+
+        app = Starlette(routes=[Route("/a/{id}", view)])
+        app.add_middleware(WideEvents)
+
+        async def around(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            written.update(scope)
+
+        with lines_caught(flight=tmp_path):
+            ask(around, "/a/1")
+
+        assert (written["state"]["customer"], written["path_params"], KEY in written) == (7, {"id": "1"}, False)
 
 
 class TestLateAnswers:

@@ -57,6 +57,7 @@ from tests.integrations.servers import (
 from tests.strict import parse_line
 from wideevents import ConfigurationError, add_error, add_field, config, current
 from wideevents.context import variable
+from wideevents.integrations._django import note_route, note_route_async
 from wideevents.integrations.django import WideEvents
 from wideevents.metrics import wsgi_app
 
@@ -324,6 +325,87 @@ class TestRoute:
         assert r'route="/shop/items/(?P<item>\\d+)/$"' in page
         assert re.search(r'owner="tea-team".*route="/shop/items/tea/"', page)
         assert ('route="/shop/"' in page, told_once) == (True, [])
+
+
+class TestFlightRecorder:
+    """Where there is one, a request that is killed in its view has a route, too."""
+
+    @contextmanager
+    def recorded(self, folder: Path, route: str, **settings: Any) -> Iterator[tuple[list[Any], Lines]]:
+        """Serve *route*, by WSGI and by ASGI; give what a view sees of its own event, and the lines."""
+        seen: list[Any] = []
+
+        def look() -> None:
+            (file,) = folder.glob("*.flight")
+            event = current()
+            assert event is not None
+            names = (ROUTE, "event.name", "django.view", "url.path")
+            seen.append([*told(event.fields or {}, *names), b"tiger" in file.read_bytes()])
+
+        def view(request: Any, **_: object) -> HttpResponse:
+            look()
+            return HttpResponse("done")
+
+        async def view_async(request: Any, **_: object) -> HttpResponse:
+            look()
+            return HttpResponse("done")
+
+        views = path(route, view, name="shown"), path(f"async/{route}", view_async, name="shown")
+        with lines_caught(flight=folder) as lines, project(*views, **settings):
+            yield seen, lines
+
+    @pytest.mark.parametrize(
+        ("asked", "route", "shown"),
+        [("orders/7/", "orders/<int:number>/", "orders/7/"), ("reset/tiger/", "reset/<token>/", "reset/[redacted]/")],
+        ids=["plain", "secret"],
+    )
+    def test_the_route_is_told_before_the_view_runs(self, asked: str, route: str, shown: str, tmp_path: Path) -> None:
+        """With the path as the line will have it, and the file holds no secret parameter any more."""
+        with self.recorded(tmp_path, route) as (seen, lines):
+            serve(Ask("GET", f"/{asked}"))
+            exchange(Ask("GET", f"/async/{asked}"))
+
+        assert seen == [
+            [f"/{prefix}{route}", f"GET /{prefix}{route}", "shown", f"/{prefix}{shown}", False]
+            for prefix in ("", "async/")
+        ]
+        assert [told(line, ROUTE, "url.path", STATUS) for line in lines.all] == [
+            [f"/{prefix}{route}", f"/{prefix}{shown}", 200] for prefix in ("", "async/")
+        ]
+
+    def test_no_thread_is_asked_for_it(self, tmp_path: Path) -> None:
+        """For ASGI it is a coroutine, which Django calls as it is."""
+        with self.recorded(tmp_path, ""):
+            handler, handler_async = WSGIHandler(), ASGIHandler()
+
+        assert [iscoroutinefunction(each._view_middleware[0]) for each in (handler, handler_async)] == [False, True]
+        assert handler_async._view_middleware[0] is note_route_async
+
+    def test_an_older_middleware_behind_it_changes_nothing(self, tmp_path: Path) -> None:
+        """What stands before a middleware that knows no coroutines is called in a thread, as that is."""
+        with self.recorded(tmp_path, "tea/", middleware=(OURS, f"{HERE}.SyncOnly")) as (seen, _):
+            exchange(Ask("GET", "/async/tea/"))
+
+        assert [each[0] for each in seen] == ["/async/tea/"]
+
+    def test_the_event_of_an_outer_door_has_it(self, tmp_path: Path) -> None:
+        """It is the one that is killed."""
+        with self.recorded(tmp_path, "tea/") as (seen, _):
+            serve(Ask("GET", "/tea/"), application=wideevents.integrations.wsgi.WideEvents(WSGIHandler()))
+            exchange(Ask("GET", "/async/tea/"), application=wideevents.integrations.asgi.WideEvents(ASGIHandler()))
+
+        assert [each[0] for each in seen] == ["/tea/", "/async/tea/"]
+
+    def test_without_one_django_is_asked_to_do_nothing_more(self, lines: Lines) -> None:
+        """A view middleware would be called for every request."""
+        with project(path("", hello)):
+            assert WSGIHandler()._view_middleware == ASGIHandler()._view_middleware == []
+
+    def test_a_request_that_no_door_follows_has_none(self, lines: Lines) -> None:
+        """As in a test that calls what a middleware has."""
+        note_route(RequestFactory().get("/"), hello, (), {})
+
+        assert lines.all == []
 
 
 class TestUser:

@@ -412,6 +412,101 @@ class TestQuietRoutes:
         assert lines.raw == []
 
 
+class Chosen:
+    """Count how often a route is chosen, and keep what the scope held by then."""
+
+    def __init__(self, **scope: Any) -> None:
+        self.given = dict(scope)
+        self.seen: list[dict[str, Any]] = []
+        self.scope = _routes.Watched(self.given, lambda: self.seen.append(dict(self.given)))
+
+
+class Chooser:
+    """Be a route that has an endpoint, as one of Starlette has; or that raises where it is asked for it."""
+
+    def __init__(self, endpoint: Any) -> None:
+        self.given = endpoint
+
+    @property
+    def endpoint(self) -> Any:
+        if isinstance(self.given, BaseException):
+            raise self.given
+        return self.given
+
+
+class TestWatched:
+    """The scope that an application is given where a flight recorder wants the route early."""
+
+    def test_a_choice_is_told_when_all_of_it_is_there(self) -> None:
+        """Starlette writes the route first, and then the rest at once: the parameters are told with it."""
+        chosen, route = Chosen(path="/"), Chooser(hello)
+        chosen.scope["route"] = route
+        chosen.scope["app"] = None
+        assert chosen.seen == []
+        chosen.scope.update({"endpoint": hello, "path_params": {"id": 7}})
+        chosen.scope["path_params"] = {}
+
+        assert chosen.seen == [{"path": "/", "route": route, "app": None, "endpoint": hello, "path_params": {"id": 7}}]
+
+    def test_a_choice_of_litestar_is_told_with_its_template(self) -> None:
+        """It is written last; a mount has none."""
+        chosen = Chosen()
+        chosen.scope["path_params"] = {"id": 7}
+        chosen.scope["path_template"] = ""
+        assert chosen.seen == []
+        chosen.scope["path_template"] = "/orders/{id}"
+
+        assert chosen.seen == [{"path_params": {"id": 7}, "path_template": "/orders/{id}"}]
+
+    @pytest.mark.parametrize("route", [None, Mount("/x", app=raw), Chooser(raw)], ids=["none", "mount", "another"])
+    def test_what_may_be_chosen_further_is_not_told(self, route: Any) -> None:
+        """A router that is mounted may have parameters of its own, and nobody knows whether they are secret."""
+        chosen = Chosen()
+        chosen.scope.update(route=route, endpoint=hello)
+
+        assert chosen.seen == []
+
+    def test_what_raises_costs_the_application_nothing(self) -> None:
+        """It is just choosing."""
+        chosen = Chosen()
+        chosen.scope.update(route=Chooser(OSError("gone")), endpoint=hello)
+
+        assert (chosen.seen, chosen.given["endpoint"]) == ([], hello)
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda scope: scope.__setitem__("c", 3),
+            lambda scope: scope.update({"a": 2}, c=3),
+            lambda scope: scope.update([("c", 3)]),
+            lambda scope: scope.__ior__({"c": 3}),
+            lambda scope: scope.setdefault("c", 3),
+            lambda scope: scope.setdefault("a", 3),
+            lambda scope: scope.__delitem__("a"),
+            lambda scope: scope.pop("a"),
+            lambda scope: scope.pop("c", 3),
+            lambda scope: scope.popitem(),
+            lambda scope: scope.clear(),
+        ],
+    )
+    def test_it_is_a_dict_whose_changes_are_the_servers(self, write: Callable[[Any], Any]) -> None:
+        """It does what any dict does, and who stands around the door finds what was written."""
+        plain = {"a": 1, "b": 2}
+        chosen = Chosen(**plain)
+
+        assert write(chosen.scope) == write(plain)
+        assert isinstance(chosen.scope, dict)
+        assert chosen.scope == chosen.given == plain
+
+    def test_what_the_server_has_taken_away_can_be_taken_away(self) -> None:
+        """The door itself does that at the end."""
+        chosen = Chosen(a=1)
+        del chosen.given["a"]
+        del chosen.scope["a"]
+
+        assert chosen.scope == {}
+
+
 class TestTemplatesOf:
     """All routes of an application are known beforehand, so that their counters can begin at zero."""
 

@@ -15,6 +15,10 @@ from typing import Any
 import anyio.to_thread
 import flask
 import pytest
+from django import urls
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpResponse
 from gunicorn.config import Config
 from gunicorn.workers.base import Worker
 from gunicorn.workers.base_async import AsyncWorker
@@ -25,7 +29,10 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 import wideevents
 from tests.conftest import Written
 from tests.integrations.children import dying
+from tests.integrations.dialogues import REQUEST, Dialogue
+from tests.integrations.django_door import OURS as DJANGO
 from tests.integrations.servers import PATIENCE
+from tests.integrations.test_django import project
 from wideevents import health
 from wideevents.integrations import asgi, wsgi
 from wideevents.integrations.flask import WideEvents
@@ -150,6 +157,37 @@ class TestInterrupted:
         assert (outer["http.route"], outer["http.response.status_code"]) == ("/orders/<int:number>", 500)
         assert (outer["error.type"], inner["error.type"]) == (OURS, OURS)
         assert stack(outer) == stack(inner) == ["order", "send"]
+
+    def test_a_request_of_django_has_them_too(self, recorder: Recorder, written: Written, abort: Any) -> None:
+        """Its route is known before its view runs, and nobody has asked for it by then."""
+
+        def order(request: object, number: int) -> None:
+            abort(worker())
+
+        with pytest.raises(SystemExit), project(urls.path("orders/<int:number>/", order, name="order")):
+            run_wsgi_app(WSGIHandler(), EnvironBuilder("/orders/7/").get_environ())
+
+        line = written.one()
+        assert (line["event.name"], line["http.route"]) == ("GET /orders/<int:number>/", "/orders/<int:number>/")
+        assert (line["django.view"], line["http.response.status_code"], line["error.type"]) == ("order", 500, OURS)
+        assert stack(line) == ["order", "send"]
+        assert health.faults.counts() == {}
+
+    def test_what_hangs_before_its_route_is_known_has_none(
+        self, recorder: Recorder, written: Written, abort: Any
+    ) -> None:
+        """A middleware comes before Django looks for one."""
+
+        def hanging(get_response: object) -> Callable[[object], None]:
+            return lambda _: abort(worker())
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sys.modules[__name__], "hanging", hanging, raising=False)
+            with pytest.raises(SystemExit), project(middleware=(DJANGO, f"{__name__}.hanging")):
+                run_wsgi_app(WSGIHandler(), EnvironBuilder("/orders/7/").get_environ())
+
+        line = written.one()
+        assert (line["event.name"], line.get("http.route"), stack(line)) == ("GET", None, ["<lambda>", "send"])
 
     def test_a_body_that_hangs_is_that_of_its_request(self, recorder: Recorder, written: Written, abort: Any) -> None:
         """Its status is out, and stays; the parts that were sent are counted."""
@@ -276,6 +314,27 @@ class TestThreads:
         assert {line["outcome"] for line in lines.values()} == {"failure"}
         assert not any("http.response.status_code" in line for line in lines.values())
         assert "it is not known what" in lines["/first"]["error.why"]
+
+    def test_a_request_of_django_is_found_in_its_thread(
+        self, recorder: Recorder, written: Written, threads: Threads, abort: Any
+    ) -> None:
+        """With its route; it is answered by nobody."""
+
+        def order(request: object, number: int) -> HttpResponse:
+            threads.wait()
+            return HttpResponse()
+
+        with project(urls.path("orders/<int:number>/", order)):
+            served = WSGIHandler()
+            threads.run(lambda: run_wsgi_app(served, EnvironBuilder("/orders/7/").get_environ()))
+            with pytest.raises(SystemExit):
+                abort(worker(ThreadWorker))
+            threads.over.set()
+            threads.stack.close()
+
+        line = written.one()
+        assert (line["http.route"], stack(line)) == ("/orders/<int:number>/", ["order", "wait"])
+        assert "http.response.status_code" not in line
 
     def test_what_is_told_is_told_once(
         self, recorder: Recorder, written: Written, threads: Threads, abort: Any
@@ -463,6 +522,19 @@ class TestTasks:
         assert (second["path"], stack(second)) == ("/rest", ["app", "rest"])
         assert second["error.why"].startswith(f"Another event, {first['event.id']},")
         assert not any("http.response.status_code" in line for line in (first, second))
+
+    def test_a_task_of_django_has_its_route(self, recorder: Recorder, written: Written) -> None:
+        """The loop is interrupted in its view."""
+
+        async def order(request: object, number: int) -> HttpResponse:
+            abort_loop(lambda: None)
+            return HttpResponse()
+
+        with project(urls.path("orders/<int:number>/", order)):
+            Dialogue(REQUEST, path="/orders/7/").run(ASGIHandler())
+
+        line = written.one()
+        assert (line["http.route"], stack(line)) == ("/orders/<int:number>/", ["order", "abort_loop"])
 
     def test_what_a_task_has_handed_to_a_thread_is_told_there(
         self, recorder: Recorder, written: Written, threads: Threads

@@ -92,6 +92,18 @@ def routes(resolver: Any, prefix: str) -> Iterator[tuple[str, object]]:
             yield from routes(pattern, route)
 
 
+def note_route(request: Any, *_: object) -> None:
+    """Tell the route before the view runs: a flight recorder has it then, should the view be killed."""
+    followed = _followed(request)
+    if followed is not None:
+        take_route(followed, request)
+
+
+async def note_route_async(request: Any, *_: object) -> None:
+    """Do so for ASGI: Django would hand a function that is no coroutine to a thread."""
+    note_route(request)
+
+
 def note_unhandled(request: Any = None, **_: Any) -> None:
     """Note an exception that Django is about to answer with a 500."""
     followed, error = _followed(request), sys.exc_info()[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeAlias
@@ -21,6 +21,81 @@ BELOW = "/{path:path}"
 
 DEEP = 20
 """Layers of middleware around a mounted application that are looked into."""
+
+CHOICES = frozenset({"endpoint", "route", "path_template"})
+"""What routers write of their choice; when the last of these is there, so are the parameters."""
+
+
+class Watched(dict[str, Any]):
+    """
+    Be the scope that an application is given, and call *chosen* as soon as a router has written its choice into it.
+
+    What is written here is written into the server's *scope*, too: middleware that stands around the door finds it.
+    """
+
+    __slots__ = ("_chosen", "_scope")
+
+    def __init__(self, scope: Scope, chosen: Callable[[], object]) -> None:
+        super().__init__(scope)
+        self._scope = scope
+        self._chosen = chosen
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        self._scope[name] = value
+        self._wrote(name)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        self._scope.pop(name, None)
+
+    def __ior__(self, given: Any) -> Watched:  # type: ignore[override,misc]
+        self.update(given)
+        return self
+
+    def update(self, *given: Any, **named: Any) -> None:
+        """Write as that of a dict does."""
+        written = dict(*given, **named)
+        super().update(written)
+        self._scope.update(written)
+        self._wrote(*written)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """Return what is there, or write *default*."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """Take away as that of a dict does."""
+        self._scope.pop(name, None)
+        return super().pop(name, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Take away what was written last."""
+        name = next(reversed(self), "")
+        return name, self.pop(name)
+
+    def clear(self) -> None:
+        """Take away all."""
+        super().clear()
+        self._scope.clear()
+
+    def _wrote(self, *names: str) -> None:
+        if not CHOICES.isdisjoint(names):
+            guarded(self._look, self)  # the application is in the middle of it
+
+    def _look(self) -> None:
+        if _is_whole(self):
+            self._chosen()
+
+
+def _is_whole(scope: Scope) -> bool:
+    """Tell whether a choice is the last: behind a mount another router has parameters, which may be secret."""
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        return bool(scope.get("path_template"))  # Litestar's, which has none for a mount
+    return getattr(scope.get("route"), "endpoint", None) is endpoint
 
 
 def find(scope: Scope, path: str, known: dict[str, str]) -> Found | None:

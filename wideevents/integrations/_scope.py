@@ -44,8 +44,8 @@ def _read(scope: Scope) -> Head:
     asked = scope.get
     query, client, server = asked("query_string"), asked("client"), asked("server")
     # One text is made of all, and divided again: a header holds no line feed.
-    texts = b"\n".join(_named({**NONE, **found})).decode("latin-1").split("\n", len(HEADERS) - 1)
-    host, forwarded_for, user_agent, length, own, parent, state, keep = texts
+    values = b"\n".join(_named({**NONE, **found})).decode("latin-1").split("\n", len(HEADERS) - 1)
+    host, forwarded_for, user_agent, length, own, parent, state, keep = values
     return (
         asked("method", "GET"),
         scope["path"],

@@ -28,8 +28,8 @@ that was given the event; those of a task, which may wait for such a thread."""
 AWAITED = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
 """Where a coroutine and a generator keep their frame, and what they wait for."""
 
-HOLDERS = ("event", "value")
-"""What an event is called in the objects of ours that hold one."""
+HOLDERS = ("event", "value", "followed")
+"""What an event, or the request that follows it, is called in the objects of ours that hold one."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from wideevents import config
 from wideevents.errors import ConfigurationError
 from wideevents.integrations._connection import KEY, Connection, Message, Receive, Send
 from wideevents.integrations._door import Door, Head
-from wideevents.integrations._routes import templates
+from wideevents.integrations._routes import Watched, templates
 from wideevents.integrations._scope import Scope, head
 from wideevents.integrations._websocket import WebSocket
 
@@ -25,6 +25,9 @@ class WideEvents:
     The settings are those of `Door`. The application behaves as it would without: same status, headers (but the request
     id), body and exceptions. A background task that the response begins is part of its event, but not of its duration.
     Attributes are those of the application: `app.state`, `app.routes`.
+
+    With a flight recorder the scope that it is given is a dict of ours, which writes to the server's: so the route is
+    known as soon as it is chosen, and a request that is killed has one.
 
     It stands around the application, or among its middleware, `app.add_middleware(WideEvents)`; but then the 500 that
     Starlette answers with has no request id. Litestar sets up the root logger itself, unless its `logging_config` is
@@ -52,8 +55,9 @@ class WideEvents:
         if follow is None or KEY in scope:
             return await self.app(scope, receive, send)
         connection = follow(self.door, head(scope), scope, receive, send)
+        given = scope if connection.event.recorder.flight is None else Watched(scope, connection.tell_route)
         try:
-            result = await self.app(scope, connection.receive, connection.send)
+            result = await self.app(given, connection.receive, connection.send)
         except BaseException as error:
             connection.failed(error)
             raise

@@ -9,7 +9,15 @@ from typing import Any
 from wideevents import config
 from wideevents.errors import ConfigurationError
 from wideevents.integrations import werkzeug, wsgi
-from wideevents.integrations._django import note_handled, routes, take_errors, take_lines, take_route
+from wideevents.integrations._django import (
+    note_handled,
+    note_route,
+    note_route_async,
+    routes,
+    take_errors,
+    take_lines,
+    take_route,
+)
 from wideevents.integrations._django_response import follow
 from wideevents.integrations._django_statements import take_statements
 from wideevents.integrations._door import Door, Head
@@ -41,10 +49,14 @@ class WideEvents:
 
     It may stand last once more: there it sees what a view raises before any other middleware does, and notes as handled
     what one of them answers.
+
+    A flight recorder is configured before the application is made, since Django asks a middleware then whether it wants
+    to know of views before they run: a request that is killed has its route only so.
     """
 
     sync_capable = True
     async_capable = True
+    process_view: Callable[..., object]
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         self.door, database = _settings()
@@ -54,6 +66,8 @@ class WideEvents:
         if self._is_async:
             markcoroutinefunction(self)
         config.prepare()  # what is wrong with the defaults is told now, and threads are wrapped
+        if config.recorder().flight is not None:
+            self.process_view = note_route_async if self._is_async else note_route
         take_errors()
         take_statements(wanted=database)
         take_lines()
@@ -83,7 +97,7 @@ class WideEvents:
 class _Passage:
     """Follow one request in and out, or add to the event of the door that follows it already."""
 
-    __slots__ = ("_followed", "_is_own", "_request")
+    __slots__ = ("_is_own", "_request", "followed")
 
     def __init__(self, door: Door, request: Any) -> None:
         outer: Request | None = request.META.get(KEY) or getattr(request, "scope", {}).get(KEY)
@@ -91,7 +105,7 @@ class _Passage:
         if outer is None or self._is_own:
             outer = Request(door, _head(request))
             werkzeug.follow()
-        self._followed = request.META[KEY] = outer
+        self.followed = request.META[KEY] = outer
         self._request = request
 
     def __enter__(self) -> _Passage:
@@ -101,21 +115,25 @@ class _Passage:
         """Take what came instead of an answer: Django raises where it is told to, and is cancelled by who has left."""
         if error is None:
             return
-        take_route(self._followed, self._request)
+        take_route(self.followed, self._request)
         if self._is_own:
             if isinstance(error, CancelledError):
-                self._followed.left()
+                self.followed.left()
             else:
-                self._followed.failed(error)
-            self._followed.returned()
-            self._followed.finish()
+                self.followed.failed(error)
+            self.followed.returned()
+            self.followed.finish()
+
+    def tell_route(self) -> None:
+        """Tell the route to who asks in the middle, as a time-out of the server does."""
+        take_route(self.followed, self._request)
 
     def answered(self, response: Any) -> Any:
         """Take the response, and return it."""
-        take_route(self._followed, self._request)
+        take_route(self.followed, self._request)
         if self._is_own:
-            self._followed.returned()  # before it has a status, with which it might have ended
-            follow(response, self._request, self._followed)
+            self.followed.returned()  # before it has a status, with which it might have ended
+            follow(response, self._request, self.followed)
         return response
 
 
