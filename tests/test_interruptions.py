@@ -151,13 +151,15 @@ class TestProcess:
         "install",
         [
             "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))",
-            "asyncio.new_event_loop().add_signal_handler(signal.SIGTERM, print); signal.signal(signal.SIGTERM, bye)",
+            "loop.add_signal_handler(signal.SIGTERM, print); signal.signal(signal.SIGTERM, bye)",
         ],
     )
     @pytest.mark.parametrize("inside", [False, True])
     def test_leaves_a_handler_of_the_users_alone(self, tmp_path: Path, install: str, inside: bool) -> None:
         """One that was there before, and one that is set meanwhile; it stays when the event has ended."""
         script = f"""
+            loop = asyncio.new_event_loop()  # one that is collected takes its handlers away
+
             def bye(*_):
                 sys.exit(7)
 
