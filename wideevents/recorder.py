@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -84,6 +85,13 @@ class Flight(Protocol):
 
     def recover(self, recorder: Recorder, /) -> int:
         """Tell of the events that processes left which have ended, and return how many there were."""
+
+    def take(self, event: Event, pid: int, /) -> AbstractContextManager[bool]:
+        """
+        Take hold of what the process *pid*, which is killed, knew of *event*; who writes its line does so inside.
+
+        By then the event has it. Whether a line is still to be written is told: somebody else may have recovered it.
+        """
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)

@@ -252,6 +252,13 @@ class TestDeath:
 
         assert [event["at"] for event in written.all()] == [-4, 2, 5]
 
+    def test_a_name_above_another_steps_aside(self, recorder: Recorder, flight: Flight, written: Written) -> None:
+        """Nobody has seen the two in this process."""
+        lose(recorder, **{"cart": 1, "cart.items": 2})
+        flight.recover(recorder)
+
+        assert (written.one()["cart.value"], written.one()["cart.items"]) == (1, 2)
+
 
 @pytest.mark.usefixtures("flight")
 class TestLevel:

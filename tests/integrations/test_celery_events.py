@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,10 +29,13 @@ from celery.exceptions import (
 from celery.worker.request import Request
 
 import wideevents
-from tests.conftest import FakeClock, Written
+from tests.conftest import FakeClock, Written, in_child
+from tests.flight import killed
+from tests.integrations.test_tasks import message
 from wideevents.errors import ConfigurationError
+from wideevents.flight import Flight
 from wideevents.integrations._celery import EVENT_ID, Watched, stopped
-from wideevents.integrations._tasks import SENT_AT
+from wideevents.integrations._tasks import SENT_AT, Run, Tasks
 from wideevents.integrations.celery import LOGGERS, WideEvents
 from wideevents.integrations.logging import Handler
 from wideevents.recorder import Recorder
@@ -585,6 +589,49 @@ class TestAProcessThatDies:
         line = written.named("work")
 
         assert (line["task.outcome"], line["outcome"], line["level"]) == ("revoked", "cancelled", "info")
+
+    @pytest.mark.parametrize(
+        ("error", "outcome"), [(WorkerLostError("gone"), "lost"), (TimeLimitExceeded(3), "failure")], ids=str
+    )
+    def test_tells_what_the_flight_recorder_has(
+        self, request_: Any, recorder: Recorder, written: Written, tmp_path: Path, error: Exception, outcome: str
+    ) -> None:
+        """What the task had added is on the one line."""
+        recorder.flight = flight = Flight(tmp_path)
+
+        def work() -> None:
+            Run(Tasks(), message(), event_id=request_.event_id).event.put("before", 1)
+
+        request_.worker_pid = killed(work)
+        request_.on_failure(information(error))
+        if outcome == "failure":
+            request_.on_timeout(soft=False, timeout=3)
+        line = written.named("work")
+
+        assert (line["before"], line["task.outcome"], line["error.type"].rpartition(".")[2]) == (
+            1,
+            outcome,
+            type(error).__name__,
+        )
+        assert (flight.recover(recorder), list(tmp_path.iterdir())) == (0, [])
+
+    def test_is_claimed_before_the_backend_knows(
+        self, request_: Any, recorder: Recorder, written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """That may take a while, and somebody may start and recover what there is."""
+        recorder.flight = flight = Flight(tmp_path)
+        request_.worker_pid = killed(lambda: Run(Tasks(), message(), event_id=request_.event_id))
+        recovered: list[int] = []
+        outer = Request.on_failure
+
+        def on_failure(*args: Any) -> None:
+            recovered.append(in_child(lambda: flight.recover(recorder)))
+            outer(*args)
+
+        monkeypatch.setattr(Request, "on_failure", on_failure)
+        request_.on_failure(information(WorkerLostError("gone")))
+
+        assert (recovered, written.named("work")["task.outcome"]) == ([0], "lost")
 
     def test_that_it_has_ended_itself_is_a_failure(self, request_: Any, written: Written) -> None:
         """Its pool tells of an exit."""

@@ -24,7 +24,7 @@ from celery import Celery
 from celery.exceptions import Ignore, Reject
 from wideevents.integrations.celery import WideEvents
 
-wideevents.configure(service="jobs")
+wideevents.configure(service="jobs", flight=os.environ.get("FLIGHT"))
 app = Celery("jobs", broker=os.environ["REDIS"], backend=os.environ["REDIS"])
 app.conf.update(broker_connection_retry_on_startup=True, worker_prefetch_multiplier=16)
 app.conf.update(result_expires=60, worker_pool_start_method=os.environ.get("START", "fork"))
@@ -83,6 +83,13 @@ def limited():
 def limited_softly():
     time.sleep(30)
 
+@app.task(time_limit=1)
+def stubborn():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    wideevents.add_field("before", 1)
+    while True:
+        wideevents.add_field("again", "x" * 100)
+
 @app.task
 def endless():
     wideevents.add_field("before", 1)
@@ -118,8 +125,21 @@ DEATHS = """
     jobs.step.apply_async((1,), expires=-1)
 """
 
+KILLED = """
+    for name in {names}:
+        ids[name] = jobs.app.tasks[f"jobs.{{name}}"].delay(*((9,) if name == "kill" else ())).id
+"""
+
+ENDINGS = {
+    "kill": ("lost", "lost", "billiard.exceptions.WorkerLostError"),
+    "limited": ("failure", "failure", "billiard.exceptions.TimeLimitExceeded"),
+    "stubborn": ("failure", "failure", "billiard.exceptions.TimeLimitExceeded"),
+    "endless": ("revoked", "cancelled", None),
+}
+"""What becomes of tasks whose processes are killed: two outcomes, and the type of the error."""
+
 WORKER = ("-m", "celery", "-A", "jobs", "worker", "--loglevel=info", "--without-gossip", "--without-mingle")
-DATABASES = {"prefork": 1, "threads": 2, "gevent": 3, "solo": 4, "deaths": 5, "revoked": 6}
+DATABASES = {"prefork": 1, "threads": 2, "gevent": 3, "solo": 4, "deaths": 5, "revoked": 6, "kept": 7}
 
 
 def python(folder: Path, code: str, redis: str) -> list[dict[str, Any]]:
@@ -139,6 +159,13 @@ def send(folder: Path, calls: str, redis: str) -> tuple[dict[str, Any], dict[str
     """Send tasks, and return the event that sent them, and their ids."""
     event, ids = python(folder, SEND.replace("CALLS", calls.strip()), redis)
     return event, ids
+
+
+def recovered(folder: Path, flight: str) -> list[dict[str, Any]]:
+    """Return the lines of what dead processes have left."""
+    command = [sys.executable, "-m", "wideevents", "recover", flight, "--output=-"]
+    done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, timeout=PATIENCE, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def done(server: Running, number: int) -> None:
@@ -328,8 +355,7 @@ class TestRevokedTasks:
             server.said(" ready.")
             _, ids = send(tmp_path, 'ids["endless"] = jobs.endless.delay().id', url)
             server.said('"message":"endless"')
-            revoking = f"import jobs; jobs.app.control.revoke({ids['endless']!r}, terminate=True, signal={number!r})"
-            python(tmp_path, revoking, url)
+            revoke(tmp_path, ids["endless"], url, number)
             done(server, 1)
             (line,) = stopped(server) if pool == "gevent" else events(server.stop())
             yield line
@@ -337,6 +363,55 @@ class TestRevokedTasks:
     def test_are_cancelled(self, line: dict[str, Any]) -> None:
         """Somebody wanted it so, and nobody is called."""
         assert (line["task.outcome"], line["outcome"], line["level"]) == ("revoked", "cancelled", "info")
+
+
+def revoke(folder: Path, task: str, redis: str, number: str) -> None:
+    """Kill a task with a signal, since nobody wants it any more."""
+    python(folder, f"import jobs; jobs.app.control.revoke({task!r}, terminate=True, signal={number!r})", redis)
+
+
+@pytest.fixture(scope="module", params=["fork", "spawn"])
+def kept(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    redis_server: RedisServer,
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """Give the lines of tasks that were killed while a flight recorder was on, and what was to be recovered later."""
+    folder, url = tmp_path_factory.mktemp("kept"), redis_server.database(DATABASES["kept"])
+    (folder / "jobs.py").write_text(APP)
+    start, flight = request.param, str(folder / "flight")
+    # One that is spawned recovers when it starts: there is one, and the next one after it.
+    processes, names = (4, tuple(ENDINGS)) if start == "fork" else (1, ("kill", "endless"))
+    with running(folder, *WORKER, f"--concurrency={processes}", REDIS=url, START=start, FLIGHT=flight) as server:
+        server.said(" ready.")
+        _, ids = send(folder, KILLED.format(names=names), url)
+        server.said('"message":"endless"')
+        revoke(folder, ids["endless"], url, "SIGKILL")
+        done(server, len(names))
+        server.send(SIGTERM)
+        server.process.wait(PATIENCE)
+        lines = events([parse_any(line) for line in server.out])
+    told = {name: line for name, run in ids.items() for line in lines if line["task.id"] == run}
+    assert len(lines) == len({line["event.id"] for line in lines}) == len(told) == len(names), "one line for a run"
+    return told, recovered(folder, flight)
+
+
+class TestProcessesThatAreKilledWithAFlightRecorder:
+    def test_have_one_line(self, kept: Any) -> None:
+        """Nobody tells them once more: not the processes that take their place, and not by hand."""
+        lines, later = kept
+        told = {name: (line["task.outcome"], line["outcome"], line.get("error.type")) for name, line in lines.items()}
+
+        assert told == {name: ENDINGS[name] for name in lines}
+        assert later == []
+
+    def test_tell_all_that_is_known(self, kept: Any) -> None:
+        """What the task had added, and when it did so last."""
+        lines, _ = kept
+
+        assert {line["before"] for line in lines.values()} == {1}
+        assert all(line["lost.touched"] > line["timestamp"] for line in lines.values())
+        assert ["again" in line for line in lines.values()] == [name == "stubborn" for name in lines]
 
 
 class TestTheTimeLimitOfAGreenlet:

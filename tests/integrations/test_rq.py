@@ -6,9 +6,11 @@ import importlib.util
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import uuid
+import warnings
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -26,10 +28,12 @@ from rq.registry import ScheduledJobRegistry
 
 import wideevents
 from tests.conftest import FakeClock, Written
+from tests.flight import killed
 from tests.integrations.processes import Running, doubled, events, running
 from tests.integrations.servers import PATIENCE, environment
 from tests.parts.redis import RedisServer
 from wideevents.errors import ConfigurationError
+from wideevents.flight import Flight
 from wideevents.integrations import _rq
 from wideevents.integrations import rq as door
 from wideevents.integrations._tasks import SENT_AT
@@ -49,6 +53,12 @@ def add(a: int, b: int) -> int:
 def crash() -> None:
     """Fail."""
     raise ValueError("broken")
+
+
+def die() -> None:
+    """Be killed."""
+    wideevents.add_field("before", 1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def again(most: int) -> rq.Retry:
@@ -72,7 +82,7 @@ class Unreadable:
         raise ValueError
 
 
-class Patient(rq.SimpleWorker):
+class Contained:
     """Leave the process alone: its signals, and its threads."""
 
     def _install_signal_handlers(self) -> None:
@@ -80,6 +90,10 @@ class Patient(rq.SimpleWorker):
 
     def subscribe(self) -> None:
         """Listen to no commands."""
+
+
+class Patient(Contained, rq.SimpleWorker):
+    """Work in this process."""
 
 
 class Worker(WideEvents, Patient):
@@ -419,6 +433,47 @@ class TestAWorkHorseThatDies:
         assert [WorkHorseKilledError(status).signal for status in (15, 512)] == ["SIGTERM", None]
 
 
+class TestAWorkHorseThatIsKilled:
+    """RQ's own worker forks it, in this process."""
+
+    @pytest.fixture
+    def flight(self, recorder: Recorder, tmp_path: Path) -> Flight:
+        """Give the flight recorder of both."""
+        recorder.flight = made = Flight(tmp_path)
+        return made
+
+    @pytest.mark.parametrize("stopped", [False, True])
+    def test_tells_what_the_flight_recorder_has(
+        self, queue: Queue, recorder: Recorder, written: Written, flight: Flight, *, stopped: bool
+    ) -> None:
+        """What the job had added is on the one line, whoever has killed it."""
+
+        class Forking(Contained, rq.Worker):
+            def fork_work_horse(self, job: Job, queue: rq.Queue) -> None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
+                    super().fork_work_horse(job, queue)
+                self._stopped_job_id = job.id if stopped else None
+
+        queue.enqueue(die)
+        work(queue, type("Worker", (WideEvents, Forking), {}))
+        line = written.one()
+
+        assert (line["before"], line["task.outcome"]) == (1, "revoked" if stopped else "lost")
+        assert ("error.type" in line, "lost.touched" in line) == (not stopped, True)
+        assert flight.recover(recorder) == 0
+
+    def test_with_all_of_its_worker_is_lost_once(
+        self, queue: Queue, recorder: Recorder, written: Written, flight: Flight
+    ) -> None:
+        """One that works by itself knows of the job twice."""
+        queue.enqueue(die)
+        killed(lambda: work(queue))
+
+        assert flight.recover(recorder) == 1
+        assert (written.one()["before"], written.one()["outcome"]) == (1, "lost")
+
+
 JOBS = """
 import logging, os, time
 import wideevents
@@ -436,13 +491,15 @@ def kill(number):
     time.sleep(30)
 
 def endless():
+    wideevents.add_field("before", 1)
     logging.getLogger("jobs").info("endless")
     time.sleep(30)
 """
 
 CONF = """
+import os
 import wideevents
-wideevents.configure(service="jobs")
+wideevents.configure(service="jobs", flight=os.environ.get("FLIGHT"))
 """
 
 SEND = """
@@ -464,6 +521,15 @@ with wideevents.event("sender") as event:
     ids["limited"] = queue.enqueue("jobs.endless", job_timeout=1).id
     ids["endless"] = queue.enqueue("jobs.endless", job_timeout=60).id
 print(json.dumps(ids))
+"""
+
+KILLED = """
+import json, os
+from redis import Redis
+from wideevents.integrations.rq import Queue
+
+queue = Queue("mail", connection=Redis.from_url(os.environ["REDIS"]))
+print(json.dumps({"killed": queue.enqueue("jobs.kill", 9).id, "endless": queue.enqueue("jobs.endless").id}))
 """
 
 STOP = """
@@ -557,6 +623,33 @@ class TestARealWorker:
         _, _, lines = worked
 
         assert [line for line in lines if line.get("alert.urgency") == "page" and "event.kind" not in line] == []
+
+
+class TestARealWorkerWithAFlightRecorder:
+    def test_tells_all_of_a_job_that_is_killed(self, tmp_path: Path, redis_server: RedisServer) -> None:
+        """In one line, by whomever it was killed; nothing is left to be recovered."""
+        url, flight = redis_server.database(DATABASE + 2), str(tmp_path / "flight")
+        (tmp_path / "jobs.py").write_text(JOBS)
+        (tmp_path / "conf.py").write_text(CONF)
+        path = f"{environment()['PYTHONPATH']}{os.pathsep}."
+        with running(tmp_path, *RQ, "--url", url, "mail", PYTHONPATH=path, FLIGHT=flight) as server:
+            (ids,) = python(tmp_path, KILLED, url)
+            server.said('"message":"endless"')
+            python(tmp_path, STOP.format(ids["endless"]), url)
+            done(server, 2)
+            killed, stopped = events(server.stop())
+
+        assert [(line["before"], line["task.outcome"]) for line in (killed, stopped)] == [(1, "lost"), (1, "revoked")]
+        assert [line["task.id"] for line in (killed, stopped)] == [ids["killed"], ids["endless"]]
+        assert all(line["lost.touched"] > line["timestamp"] for line in (killed, stopped))
+        recovering = subprocess.run(
+            [sys.executable, "-m", "wideevents", "recover", flight, "--output=-"],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=True,
+        )
+        assert recovering.stdout == b""
 
 
 class TestTheFace:

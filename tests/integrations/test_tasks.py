@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import wideevents
 from tests.conftest import FakeClock, Written, in_child
+from tests.flight import killed
 from wideevents import context
 from wideevents.errors import ConfigurationError
+from wideevents.flight import Flight
+from wideevents.flight.wrecks import claimed
 from wideevents.integrations._tasks import SENT_AT, Marks, Message, Run, Tasks, departing, known
 from wideevents.levels import Level
 from wideevents.logs.stdlib import ORIGIN
@@ -85,6 +89,12 @@ class TestFields:
 
         assert "4111" not in line["task.id"]
         assert "AKIAIOSFODNN7EXAMPLE" not in line["task.queue"]
+
+    def test_the_wait_is_over_when_it_begins(self, recorder: Recorder, written: Written) -> None:
+        """Also where that was long before its line."""
+        Run(Tasks(), message(due=NOW - 5), began=NOW - 3).end("lost")
+
+        assert written.one()["task.waited_ms"] == 2000.0
 
     def test_no_queue_is_left_out(self, recorder: Recorder, written: Written) -> None:
         """A task that is run at once was in none."""
@@ -251,6 +261,80 @@ class TestOutcomes:
 
         assert (written.all(), recorder.in_progress, followed.event.sealed) == ([], {}, True)
         assert followed.event.record == {}
+
+
+class TestElsewhere:
+    """A run that another process does is only watched over here."""
+
+    @pytest.fixture
+    def flight(self, recorder: Recorder, tmp_path: Path) -> Flight:
+        """Give the flight recorder of both."""
+        recorder.flight = made = Flight(tmp_path)
+        return made
+
+    def lose(self) -> int:
+        """Let the process of a run be killed, and return its pid."""
+
+        def work() -> None:
+            Run(Tasks(), message(), event_id=SPAN).event.put("before", 1)
+
+        return killed(work)
+
+    def test_one_that_is_killed_tells_what_it_had_added(self, flight: Flight, written: Written) -> None:
+        """In the one line that there is, and how it ended."""
+        followed = Run(Tasks(), message(), event_id=SPAN, elsewhere=True)
+        followed.claim(self.lose())
+        followed.end("lost", RuntimeError("gone"), signal="SIGKILL")
+        line = written.one()
+
+        assert (line["before"], line["task.outcome"], line["outcome"]) == (1, "lost", "lost")
+        assert (line["error.type"], line["process.exit.signal"]) == ("RuntimeError", "SIGKILL")
+        assert ("lost.touched" in line, flight.recover(followed.event.recorder)) == (True, 0)
+
+    def test_one_that_somebody_has_told_of_has_no_other_line(
+        self, recorder: Recorder, flight: Flight, written: Written, tmp_path: Path
+    ) -> None:
+        """They came first."""
+        followed = Run(Tasks(), message(), event_id=SPAN, elsewhere=True)
+        child = self.lose()
+        for wreck in claimed(tmp_path, child):
+            wreck.told(*wreck.lost())
+            wreck.close(remove=False)
+        followed.claim(child)
+        followed.end("lost")
+
+        assert (written.all(), recorder.in_progress) == ([], {})
+
+    def test_one_that_nobody_claims_is_left_to_who_recovers(
+        self, recorder: Recorder, flight: Flight, written: Written
+    ) -> None:
+        """It is not known which process it was."""
+        followed = Run(Tasks(), message(), event_id=SPAN, elsewhere=True)
+        self.lose()
+        followed.claim(None)
+        followed.end("lost")
+
+        assert "before" not in written.one()
+        assert flight.recover(recorder) == 1
+
+    def test_without_a_flight_recorder_there_is_nothing_to_claim(self, recorder: Recorder, written: Written) -> None:
+        """All is as it was."""
+        followed = Run(Tasks(), message(), elsewhere=True)
+        followed.claim(1)
+        followed.end("lost")
+
+        assert "lost.touched" not in written.one()
+
+    def test_is_recorded_there_alone(self, flight: Flight, tmp_path: Path) -> None:
+        """A process that dies as the one that watches leaves no second one to be recovered."""
+        followed = Run(Tasks(), message(), elsewhere=True)
+        watched = list(tmp_path.iterdir())
+        followed.drop()
+        done = Run(Tasks(), message())
+        itself = list(tmp_path.iterdir())
+        done.drop()
+
+        assert (len(watched), len(itself)) == (0, 1)
 
 
 class TestQuiet:

@@ -13,6 +13,7 @@ from typing import Any
 
 from wideevents.errors import ConfigurationError
 from wideevents.events import Event
+from wideevents.flight.handover import Handover
 from wideevents.flight.layout import PAGE, Header, boot
 from wideevents.flight.live import PATH, Live
 from wideevents.flight.paths import Paths
@@ -118,6 +119,14 @@ class Flight:
         except OSError as error:
             report(Fault.STAGE, "recover", f"What is left in {self.directory} could not be recovered: {error}.")
             return 0
+
+    def take(self, event: Event, pid: int) -> Handover:
+        """
+        Take hold of what the process *pid*, which is killed, knew of *event*; who writes its line does so inside.
+
+        It is for a process that watches over another one, and knows better than `recover` what has become of its work.
+        """
+        return Handover(event, self.directory, pid)
 
     def _opened(self, event: Event) -> File | None:
         """Make the file of this process, with its first event; where that fails it goes on without."""

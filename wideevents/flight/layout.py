@@ -22,8 +22,9 @@ PAGE = 4_096
 
 STATE, TOUCHED, STARTED = range(3)
 """
-The words of 8 bytes that a slot begins with: 0 for one that is free, else 1 or 2, for the half that the journal of its
-event stands in; when the event was touched last, and when it began, in nanoseconds of the monotonic clock.
+The words of 8 bytes that a slot begins with: 0 for one that is free, or whose event somebody else has told, else 1 or
+2, for the half that the journal of its event stands in; when the event was touched last, and when it began, in
+nanoseconds of the monotonic clock.
 """
 
 WORD = 8

@@ -313,7 +313,8 @@ class Live(dict[str, Any]):
         Write all fields anew, in the other half, which counts from one store on; return its end.
 
         What stood in the old half is wiped out. On a full disk there may be no other one: then the old half is written
-        over, and a kill in between loses the event.
+        over, and a kill in between loses the event. One that counts no more, since somebody has told it already who is
+        about to kill this process, stays so.
         """
         slot = self._slot
         if slot is None:
@@ -324,11 +325,12 @@ class Live(dict[str, Any]):
         line = fitted(self._shown(self.copy()), (limit - start) * 7 // 8)
         end, zeros = start + len(line), bytes(at - slot.begins[before])
         slot.is_clean = False
+        counts = slot.words[slot.state]
         if side == before:
             slot.words[slot.state] = 0
             self._memory[start:at] = zeros
         self._memory[start:end] = line
-        self._words[slot.state] = 1 + side
+        self._words[slot.state] = 1 + side if counts else 0
         self._side, self._limit = side, limit
         if side != before:
             self._memory[slot.begins[before] : at] = zeros

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from datetime import timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -39,7 +39,7 @@ def recover(
     told: set[Wreck] = set()
     try:
         left = sorted(((wreck, lost) for wreck in wrecks for lost in wreck.lost()), key=lambda pair: pair[1].began)
-        written = _written(recorder, [lost for _, lost in left], known)
+        written = _written(recorder.pipeline, [lost for _, lost in left], known)
         pipelines = {wreck: _on_behalf(recorder.pipeline, wreck.header) for wreck in wrecks}
         count = 0
         for wreck, lost in left:
@@ -55,14 +55,31 @@ def recover(
     return count
 
 
-def _written(recorder: Recording, left: Sequence[Lost], known: Known) -> set[str]:
-    """Return the ids of the events whose lines are *known*, or are in an output that is a file which can be read."""
+def in_outputs(pipeline: Pipeline[Event], asked: Set[str], since: datetime) -> set[str]:
+    """Return those of the *asked* ids whose line, written *since*, is in an output that is a file which can be read."""
+    paths = (getattr(sink, "path", None) for sink in pipeline.sinks)
+    return {found for path in paths if isinstance(path, str) for found in written_lately(path, asked, since)}
+
+
+def noted(fields: Mapping[str, Any]) -> Level:
+    """Return how much it matters what has gone wrong on the way."""
+    handled = None if fields.get("error.expected", False) else fields.get("exception.handled")
+    if handled is False or fields.get("log.count.error"):
+        return Level.ERROR
+    return Level.WARNING if handled is True or fields.get("log.count.warning") else Level.INFO
+
+
+def stamped(moment: datetime) -> str:
+    """Return a *moment* as the line has it."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _written(pipeline: Pipeline[Event], left: Sequence[Lost], known: Known) -> set[str]:
+    """Return the ids of the events whose lines are *known*, or are in an output."""
     if not left:
         return set()
     asked = {lost.fields["event.id"] for lost in left}
-    paths = (getattr(sink, "path", None) for sink in recorder.pipeline.sinks)
-    found = (written_lately(path, asked, left[0].began) for path in paths if isinstance(path, str))
-    return set(known(asked)).union(*found)
+    return {*known(asked), *in_outputs(pipeline, asked, left[0].began)}
 
 
 def _on_behalf(pipeline: Pipeline[Event], header: Header) -> Pipeline[Event]:
@@ -76,16 +93,17 @@ def _on_behalf(pipeline: Pipeline[Event], header: Header) -> Pipeline[Event]:
 
 def _told(header: Header, lost: Lost) -> dict[str, Any]:
     """Return what the file tells of an event, beside its fields."""
-    touched = lost.began + timedelta(microseconds=lost.duration_ns // 1_000)
-    told: dict[str, Any] = {"lost.touched": touched.isoformat(timespec="microseconds").replace("+00:00", "Z")}
+    told: dict[str, Any] = {"lost.touched": stamped(lost.touched)}
     if header.static:
-        told["uptime_s"] = int(max(0.0, touched.timestamp() - header.began) * 10) / 10
+        told["uptime_s"] = int(max(0.0, lost.touched.timestamp() - header.began) * 10) / 10
     return told
 
 
 def _event(recorder: Recording, lost: Lost, fields: Mapping[str, Any]) -> Event:
     """Return the event, as it would be handed to the stages."""
     known = {**lost.fields, **fields}
+    for name in known:
+        recorder.keys.judge(name)  # as whoever has added it: of two names that cross, one steps aside
     event = Event(recorder.keys, recorder, known, 0)
     event.suspects.update(known)
     event.ended = lost.duration_ns
@@ -105,9 +123,4 @@ def _level(fields: Mapping[str, Any]) -> Level:
     If the status is known the answer was out, or nearly, and matters as much as the fields tell.
     """
     status = fields.get("http.response.status_code")
-    expected = fields.get("error.expected", False)
-    failed = fields.get("exception.handled") is False and not expected
-    if type(status) is not int or status >= SERVER_ERROR or failed or fields.get("log.count.error"):
-        return Level.ERROR
-    handled = fields.get("exception.handled") is True and not expected
-    return Level.WARNING if handled or fields.get("log.count.warning") else Level.INFO
+    return Level.ERROR if type(status) is not int or status >= SERVER_ERROR else noted(fields)

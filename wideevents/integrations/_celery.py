@@ -133,6 +133,7 @@ class Watched:
     # What Celery's own class has; this one stands before it.
     task: Any
     time_start: float | None
+    worker_pid: int | None
     request_dict: dict[str, Any]
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -189,12 +190,15 @@ class Watched:
         """
         Return the run, and enter it: what Celery logs here of the task belongs to its event.
 
-        Who *takes over* writes its line, unless the process that ran it has done so.
+        Who *takes over* writes its line, unless the process that ran it has done so. What that one has added is claimed
+        at once: it may take a while until the backend has the result, and processes that start recover what they find.
         """
         self._takes_over = takes_over and self.endings.written.add(self.event_id)
         message = message_of(self.task, Context(self.request_dict))
-        run = Run(self.tasks, message, event_id=self.event_id, began=self.time_start or 0.0)
+        run = Run(self.tasks, message, event_id=self.event_id, began=self.time_start or 0.0, elsewhere=True)
         run.enter()
+        if self._takes_over:
+            run.claim(self.worker_pid)
         return run
 
     def _close(self, run: Run, outcome: str, error: BaseException | None = None, signal: str | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import mmap
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -98,25 +99,35 @@ class Run:
     Follow one run. It is in progress in the context between `enter` and `leave`, and `end` sends its event on its way.
 
     Its parent is the event that sent the message. *inside* is a run within its caller, without any message: the event
-    in progress there is its parent. *began* is when it began, in seconds since the epoch, where that was before.
+    in progress there is its parent. *began* is when it began, in seconds since the epoch, where that was before. One
+    that happens *elsewhere* is only watched over here: it is another process that adds to it, whose flight recorder
+    follows it, and it ends here if that process does.
     """
 
-    __slots__ = ("_activation", "_tasks", "event", "name")
+    __slots__ = ("_activation", "_claim", "_tasks", "event", "name")
 
     def __init__(
-        self, tasks: Tasks, message: Message, *, event_id: str | None = None, inside: bool = False, began: float = 0.0
+        self,
+        tasks: Tasks,
+        message: Message,
+        *,
+        event_id: str | None = None,
+        inside: bool = False,
+        began: float = 0.0,
+        elsewhere: bool = False,
     ) -> None:
         recorder, headers = config.recorder(), message.headers
         caller = current() if inside else None
         sender = parse(headers.get(TRACEPARENT), headers.get(TRACESTATE)) if caller is None else caller.span
         self.event = event = recorder.open(message.name, "task", sender, event_id=event_id)
         self.name, self._tasks, self._activation = message.name, tasks, Activation(event)
+        self._claim: AbstractContextManager[bool] | None = None
         event.slow_ms, event.handler = tasks.slow_ms, message.function
         event.request_id = self._request_id(headers) if caller is None else caller.request_id
-        self._describe(event.fields or {}, message)
         if began:
             self._date_back(event.fields or {}, began)
-        if recorder.flight is not None:
+        self._describe(event.fields or {}, message, began)
+        if recorder.flight is not None and not elsewhere:
             recorder.flight.begin(event)
 
     def enter(self) -> None:
@@ -134,6 +145,17 @@ class Run:
     def ended(self) -> None:
         """Stop the clock; what the queue does afterwards is no time of the task's."""
         self.event.ended = self.event.ended or self.event.recorder.clock.monotonic()
+
+    def claim(self, pid: int | None) -> None:
+        """
+        Take hold of what the process *pid*, which is killed, has added to a run elsewhere, if a flight recorder has it.
+
+        The event that `end` sends on its way has it, and nobody else tells of it; if somebody has done so already,
+        that is its line, and there is no other.
+        """
+        flight = self.event.recorder.flight
+        if flight is not None and pid is not None:
+            self._claim = flight.take(self.event, pid)
 
     def end(self, outcome: str, error: BaseException | None = None, *, signal: str | None = None) -> None:
         """
@@ -155,13 +177,20 @@ class Run:
         self.ended()
         if outcome == SUCCESS and self.name in self._tasks.quiet and event.went_well:
             event.level = Level.DEBUG
-        event.recorder.finish(event)
+        if self._claim is None:
+            event.recorder.finish(event)
+            return
+        with self._claim as is_untold:
+            if is_untold:
+                event.recorder.finish(event)
+            else:
+                self.drop()
 
     def drop(self) -> None:
         """Let go of the event: its line is written elsewhere."""
         self.event.recorder.drop(self.event)
 
-    def _describe(self, fields: dict[str, Any], message: Message) -> None:
+    def _describe(self, fields: dict[str, Any], message: Message, began: float) -> None:
         fields.update(self._tasks.template)
         fields["task.name"], fields["task.id"], fields["task.attempt"] = message.name, message.id, message.attempt
         if message.queue:
@@ -171,7 +200,7 @@ class Run:
             fields["http.request.id"] = self.event.request_id
         due = message.headers.get(SENT_AT) if message.due is None else message.due
         if isinstance(due, int | float) and 0 < due < FAR:
-            waited = self.event.recorder.clock.now() / NANOSECONDS - due
+            waited = (began or self.event.recorder.clock.now() / NANOSECONDS) - due
             fields["task.waited_ms"] = max(0, round(waited * 1_000_000)) / 1_000
 
     def _request_id(self, headers: Mapping[str, Any]) -> str | None:

@@ -57,7 +57,8 @@ class WideEvents:
       last one fails. All attempts have the same parent: the event that sent the task.
     - `Ignore`, `Reject` and a revoked task are info.
     - A task whose process is killed, by its hard time limit or by the kernel, is an error. Its line is written by the
-      main process of the worker, and has none of the fields that the task itself had added.
+      main process of the worker. It has the fields that the task itself had added if there is a flight recorder,
+      `configure(flight=...)` in the module of the application, and none of them otherwise.
 
     *quiet* are names of tasks whose events are of the level debug as long as they succeed faster than *slow_ms*. With
     *logging*, it does what `keep_logging` does. Raise `ConfigurationError` for a setting that cannot be used, and for

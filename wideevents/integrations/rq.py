@@ -93,8 +93,8 @@ class WideEvents:
     - An exception is a failure, and an error, a `JobTimeoutException` too. If the job is tried again it is info, with
       the exception noted as handled: it is planned, and nobody's page. The attempt that is the last one fails.
     - A job that somebody stops is info.
-    - A job whose work horse is killed is an error. Its line is written by the worker, and has none of the fields that
-      the job itself had added.
+    - A job whose work horse is killed is an error. Its line is written by the worker. It has the fields that the job
+      itself had added if the worker has a flight recorder, `configure(flight=...)`, and none of them otherwise.
 
     *quiet* are names of functions whose events are of the level debug as long as they succeed faster than *slow_ms*:
     set them in a class of your own. A worker raises `ConfigurationError` for a setting that cannot be used.
@@ -105,6 +105,7 @@ class WideEvents:
 
     # What RQ's own class has; this one stands before it.
     is_horse: bool
+    horse_pid: int
     _run: Run
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -113,14 +114,15 @@ class WideEvents:
         self._event_id: str | None = None
         self._error: BaseException | None = None
         self._killed: int | None = None
+        self._horse: int | None = None
         config.prepare()  # what is wrong with the defaults is told now, and threads are wrapped
         logging.getLogger(LOGGER).addFilter(known)
         super().__init__(*args, **options)
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         """Give a job to a work horse, and tell what becomes of one that is killed."""
-        run = Run(self._tasks, message_of(job))
-        self._event_id, self._error, self._killed = run.event.id, None, None
+        run = Run(self._tasks, message_of(job), elsewhere=True)
+        self._event_id, self._error, self._killed, self._horse = run.event.id, None, None, None
         run.enter()  # what RQ logs of it belongs to the event
         try:
             super().execute_job(job, queue)  # type: ignore[misc]
@@ -148,6 +150,11 @@ class WideEvents:
             if self.is_horse:
                 config.recorder().pipeline.close()  # it ends without what Python does at the end of a process
         return done
+
+    def monitor_work_horse(self, *args: Any) -> None:
+        """Wait for a work horse; RQ forgets which one it was."""
+        self._horse = self.horse_pid
+        super().monitor_work_horse(*args)  # type: ignore[misc]
 
     def handle_execution_ended(self, *args: Any) -> None:
         """Stop the clock; what RQ stores, and the callbacks of the job, are no time of its own."""
@@ -178,8 +185,10 @@ class WideEvents:
         if (self._killed is None and not stopped) or not self._written.add(run.event.id):
             run.drop()
         elif self._killed is None:
+            run.claim(self._horse)
             run.end(REVOKED)
         else:
+            run.claim(self._horse)
             error = WorkHorseKilledError(self._killed)
             run.end(LOST, error, signal=error.signal)
 
