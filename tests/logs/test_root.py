@@ -32,13 +32,15 @@ def logged() -> Iterator[Logged]:
         yield Logged()
 
 
-@pytest.fixture
-def hasty() -> Iterator[None]:
-    """Let Python change threads as often as it can, so that they meet in the middle of everything."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+def wrap_all() -> Any:
+    """Wrap the method that makes records, as an instrumentation does, and return the wrapper."""
+    wrapped = logging.Logger.makeRecord
+
+    def theirs(*args: Any, **named: Any) -> logging.LogRecord:
+        return wrapped(*args, **named)
+
+    logging.Logger.makeRecord = theirs  # type: ignore[method-assign]
+    return theirs
 
 
 def configured(logged: Logged, **settings: Any) -> None:
@@ -223,7 +225,7 @@ class TestAnyExtra:
 
 
 class TestConfiguredAgain:
-    def test_no_line_of_another_thread_is_lost(self, logged: Logged, hasty: None) -> None:
+    def test_no_line_of_another_thread_is_lost(self, logged: Logged, eager_switching: None) -> None:
         """Neither its handler nor its level is away for a moment; nor does the standard library write it instead."""
         over = Event()
         told: list[int] = []
@@ -307,12 +309,7 @@ class TestConfiguredAgain:
         """Ours goes around it, and is taken off again."""
         before = logging.Logger.makeRecord
         configured(logged)
-        ours = logging.Logger.makeRecord
-
-        def theirs(*args: Any, **named: Any) -> logging.LogRecord:
-            return ours(*args, **named)
-
-        logging.Logger.makeRecord = theirs  # type: ignore[method-assign]
+        theirs = wrap_all()
         configured(logged)
         around = logging.Logger.makeRecord
         configured(logged, logging=False)
@@ -383,12 +380,7 @@ class TestUndo:
         """An instrumentation that came later is not taken off, and goes on working."""
         before = logging.Logger.makeRecord
         configured(logged)
-        ours = logging.Logger.makeRecord
-
-        def theirs(*args: Any, **named: Any) -> logging.LogRecord:
-            return ours(*args, **named)
-
-        logging.Logger.makeRecord = theirs  # type: ignore[method-assign]
+        theirs = wrap_all()
         configured(logged, logging=False)
         left = logging.Logger.makeRecord
         logging.Logger.makeRecord = before  # type: ignore[method-assign]
