@@ -86,7 +86,7 @@ class TestOrder:
             def write(self, event: Event) -> None:
                 seen.append("sink")
 
-        Pipeline((Step("one", seen), Step("two", seen)), (Sink(), Sink()))(event())
+        Pipeline((Step("one", seen), Step("two", seen)), (Sink(), Sink())).send(event())
         assert seen == ["one", "two", "sink", "sink"]
 
     def test_a_stage_may_hand_on_another_event(self) -> None:
@@ -94,7 +94,7 @@ class TestOrder:
         other, sink = event(), MemorySink()
         other.line = b'{"other":1}\n'
 
-        Pipeline((lambda _: other,), (sink,))(event())
+        Pipeline((lambda _: other,), (sink,)).send(event())
         assert sink.lines == [b'{"other":1}\n']
 
     def test_none_drops_the_event(self) -> None:
@@ -102,13 +102,13 @@ class TestOrder:
         seen: list[str] = []
         sink = MemorySink()
 
-        Pipeline((Dropping("first", seen), Step("second", seen)), (sink,))(event())
+        Pipeline((Dropping("first", seen), Step("second", seen)), (sink,)).send(event())
         assert (seen, sink.lines) == (["first"], [])
         assert health.faults.counts() == {}
 
     def test_an_event_can_go_nowhere(self) -> None:
         """No stages and no sinks is a pipeline too."""
-        Pipeline((), ())(event())
+        Pipeline((), ()).send(event())
 
         assert health.faults.counts() == {}
 
@@ -119,14 +119,14 @@ class TestFailingStage:
         seen: list[str] = []
         sink = MemorySink()
 
-        Pipeline((Failing("broken", seen), Step("next", seen)), (sink,))(event())
+        Pipeline((Failing("broken", seen), Step("next", seen)), (sink,)).send(event())
         assert (seen, sink.lines) == (["broken", "next"], [b"{}\n"])
 
     def test_it_is_counted_every_time_and_told_once(self, caplog: pytest.LogCaptureFixture) -> None:
         """A bug on every request is one sentence with its traceback, and an exact number."""
         pipeline = Pipeline((Failing("broken", []),), ())
         for _ in range(3):
-            pipeline(event())
+            pipeline.send(event())
 
         assert health.faults.counts() == {Fault.STAGE: 3}
         assert told(caplog, "Failing failed, and the line went on without it", "RuntimeError", "a bug")
@@ -138,7 +138,7 @@ class TestFailingStage:
         def add_region(_: Event) -> Event:
             raise KeyError("REGION")
 
-        Pipeline((add_region,), ())(event())
+        Pipeline((add_region,), ()).send(event())
         assert told(caplog, "add_region failed, and the line went on without it", "KeyError", "REGION")
 
     def test_an_essential_one_takes_the_line_with_it(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -146,7 +146,7 @@ class TestFailingStage:
         seen: list[str] = []
         sink = MemorySink()
 
-        Pipeline((Essential("redact", seen), Step("next", seen)), (sink,))(event())
+        Pipeline((Essential("redact", seen), Step("next", seen)), (sink,)).send(event())
         assert (seen, sink.lines) == (["redact"], [])
         assert health.faults.counts() == {Fault.LOST: 1}
         assert told(caplog, "Essential failed, and the line is lost", "RuntimeError", "a bug")
@@ -157,14 +157,14 @@ class TestFailingSink:
         """A full disk does not keep the line from standard output."""
         sink = MemorySink()
 
-        Pipeline((), (BadSink(OSError(28, "No space left on device")), sink))(event())
+        Pipeline((), (BadSink(OSError(28, "No space left on device")), sink)).send(event())
         assert sink.lines == [b"{}\n"]
 
     def test_it_is_counted_and_told_once(self, caplog: pytest.LogCaptureFixture) -> None:
         """A line that did not arrive is a lost line; the sentence says which sink and why."""
         pipeline = Pipeline((), (BadSink(TimeoutError("slow")),))
         for _ in range(3):
-            pipeline(event())
+            pipeline.send(event())
 
         assert health.faults.counts() == {Fault.LOST: 3}
         assert told(caplog, "BadSink failed, and the line is lost", "TimeoutError", "slow")
@@ -173,14 +173,14 @@ class TestFailingSink:
     def test_a_wish_to_end_the_process_passes(self, error: BaseException) -> None:
         """Ctrl-C while a line is written ends the program, as it would without us."""
         with pytest.raises(type(error)) as raised:
-            Pipeline((), (BadSink(error),))(event())
+            Pipeline((), (BadSink(error),)).send(event())
 
         assert error is raised.value
 
     def test_an_error_that_cannot_be_printed_is_no_error_of_the_application(self) -> None:
         """What is raised may be as broken as what raised it; the work goes on all the same."""
         sink = MemorySink()
-        Pipeline((), (BadSink(UnprintableError()), sink))(event())
+        Pipeline((), (BadSink(UnprintableError()), sink)).send(event())
 
         assert sink.lines == [b"{}\n"]
         assert health.faults.counts() == {Fault.LOST: 1}
@@ -195,7 +195,7 @@ class TestFailingSink:
         sink, broken = MemorySink(), Broken()
         logging.getLogger("wideevents").addFilter(broken)
         try:
-            Pipeline((), (BadSink(OSError()), sink))(event())
+            Pipeline((), (BadSink(OSError()), sink)).send(event())
         finally:
             logging.getLogger("wideevents").removeFilter(broken)
 
@@ -211,7 +211,7 @@ class TestForwarder:
                 return event
 
         forwarding = Forwarding()
-        Pipeline((), (forwarding, BadSink(OSError("full"))))(sealed({"events.late_writes": 3}))
+        Pipeline((), (forwarding, BadSink(OSError("full")))).send(sealed({"events.late_writes": 3}))
 
         assert len(forwarding.lines) == 1
         assert health.take_unreported()["events.late_writes"] == 3
@@ -260,6 +260,6 @@ class TestComparison:
 
         sink, event = MemorySink(), sealed()
         event.line = b"{}\n"
-        Pipeline((Unbound(), fails), (sink,))(event)
+        Pipeline((Unbound(), fails), (sink,)).send(event)
 
         assert sink.lines == [b"{}\n"]

@@ -184,7 +184,7 @@ class Recorder:
             record["level"] = level.label
             record["alert.urgency"] = level.urgency.value
         self.in_progress.pop(event.id, None)
-        self.pipeline(event)
+        self.pipeline.send(event)
         if self.flight is not None:
             self.flight.end(event)
         event.clear()

@@ -137,13 +137,13 @@ class Lines(RuleBasedStateMachine):
     def interrupt(self) -> None:
         """Log in a signal handler, which runs in the middle of a write."""
         self.late.append(self.line(30))
-        self.pipeline(event_of(self.late[-1]))
+        self.pipeline.send(event_of(self.late[-1]))
 
     @rule(plan=st.lists(outcomes, max_size=6), size=st.integers(4, 120))
     def write(self, plan: list[int | OSError | str], size: int) -> None:
         self.kernel.plan = deque(plan)
         self.given.append(self.line(size))
-        self.pipeline(event_of(self.given[-1]))
+        self.pipeline.send(event_of(self.given[-1]))
         self.kernel.plan.clear()
 
     @rule(size=st.integers(4, 120))

@@ -45,7 +45,9 @@ def recover(
         for wreck, lost in left:
             if lost.fields["event.id"] not in written:
                 why = reason or (UNKNOWN if wreck.header.boot in {"", boot()} else REBOOT)
-                pipelines[wreck](_event(recorder, lost, {**_told(wreck.header, lost), "lost.reason": why, **fields}))
+                pipelines[wreck].send(
+                    _event(recorder, lost, {**_told(wreck.header, lost), "lost.reason": why, **fields})
+                )
                 count += 1
             wreck.told(lost)
         told.update(wrecks)

@@ -96,7 +96,7 @@ class Request:
         if parameters and event.keys.redaction.hides_any(route, parameters):
             self._hide(parameters)
         if event.recorder.flight is not None and told != route and event.fields is not None:
-            event.fields.update(self._named(event.fields, route))  # what is killed has its route, too
+            self._name(event.fields, route)  # what is killed has its route, too
 
     def started(self, status: int, length: int | None) -> None:
         """Take the status, and the length of the body in bytes where it is known beforehand."""
@@ -200,7 +200,7 @@ class Request:
 
     def _describe(self, event: Event, head: Head) -> None:
         """Write what was asked; a text that a client writes as it likes is looked at, unless it is known as clean."""
-        method, path, query, scheme, host, peer, forwarded_for, user_agent, length, *_ = head
+        method, path, query, scheme, host, peer, forwarded_for, user_agent, length, _, _, _, _ = head
         fields: Any = event.fields
         clean, suspects = event.clean, event.suspects
         fields["http.request.id"] = self.id
@@ -257,15 +257,15 @@ class Request:
             if self._length is None:
                 fields["http.response.streamed"] = True
         if self.route is not None:
-            fields.update(self._named(fields, self.route))
+            self._name(fields, self.route)
 
-    def _named(self, fields: dict[str, Any], route: str) -> dict[str, Any]:
-        """Return what the route tells: a name, and a path without the values of secret parameters."""
-        named = {"http.route": route, "event.name": f"{fields['http.request.method']} {route}"}
+    def _name(self, fields: dict[str, Any], route: str) -> None:
+        """Write what the route tells: a name, and a path without the values of secret parameters."""
+        fields["http.route"] = route
+        fields["event.name"] = f"{fields['http.request.method']} {route}"
         if self._parameters or self.event.recorder.flight is not None:
             self.event.suspects.add("url.path")
-            named["url.path"] = self.event.keys.redaction.path(self._path, self._parameters or {})
-        return named
+            fields["url.path"] = self.event.keys.redaction.path(self._path, self._parameters or {})
 
     def _hide(self, parameters: Mapping[str, object]) -> None:
         """Hide the values of secret *parameters*, also where a framework tells the path in a message of its own."""

@@ -146,8 +146,9 @@ class WebSocket(Connection):
             if not event.is_expected:
                 event.raise_level(Level.ERROR)
 
-    def _named(self, fields: dict[str, Any], route: str) -> dict[str, Any]:
-        return {**super()._named(fields, route), "event.name": f"{NAME} {route}"}
+    def _name(self, fields: dict[str, Any], route: str) -> None:
+        super()._name(fields, route)
+        fields["event.name"] = f"{NAME} {route}"
 
     def _abandoned(self, fields: dict[str, Any]) -> None:
         fields["client.disconnected"] = True

@@ -71,7 +71,7 @@ class WideEvents:
         config.prepare()  # what is wrong with the defaults is told now, and threads are wrapped
         entrance = _Entrance(app, self._given, self._page)
         app.extensions[EXTENSION] = self
-        app.wsgi_app = entrance  # type: ignore[method-assign]
+        app.wsgi_app = entrance.__call__  # type: ignore[method-assign]  # it is called sooner than its object
         app.handle_user_exception = noting(entrance.answers, _binding(app, app.handle_user_exception))  # type: ignore[method-assign]
         got_request_exception.connect(note_unhandled)
         take_lines(app)

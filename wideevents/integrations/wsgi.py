@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from wideevents import config
@@ -108,19 +108,20 @@ def _responding(
             request.adopt(own)
         write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
         request.started(_status(status), length)
-
-        def counted(data: bytes) -> object:
-            try:
-                result = write(data)
-            except BaseException as error:
-                request.lost(error)
-                raise
-            request.sent(len(data))
-            return result
-
-        return counted
+        return partial(_write, request, write)
 
     return respond
+
+
+def _write(request: Request, write: Callable[[bytes], object], data: bytes) -> object:
+    """Write a part of the body, past what the application returns (PEP 3333)."""
+    try:
+        result = write(data)
+    except BaseException as error:
+        request.lost(error)
+        raise
+    request.sent(len(data))
+    return result
 
 
 def head(environ: WSGIEnvironment) -> Head:

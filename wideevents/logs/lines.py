@@ -195,7 +195,7 @@ class Logs:
             return
         _depth.value = depth + 1
         try:
-            (self._voice if line.record["log.logger"] == OURS else self.pipeline)(line)
+            (self._voice if line.record["log.logger"] == OURS else self.pipeline).send(line)
         finally:
             _depth.value = depth
 
@@ -245,7 +245,7 @@ class Logs:
 
     def finished(self, line: Line) -> None:
         """Send *line* through the stages alone: whoever asked for it writes it."""
-        self._stages(line)
+        self._stages.send(line)
 
     def keep(self, said: Said) -> None:
         """Keep a line below the emitted level with the event in progress, as text; without one it is gone."""

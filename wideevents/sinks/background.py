@@ -212,7 +212,7 @@ class Backlog:
         try:
             while True:
                 held = self._waiting.popleft()
-                if guarded(partial(self._deliver, held), held) is not None:
+                if guarded(partial(self._deliver.send, held), held) is not None:
                     self._lose("the sink gave up", 1)
                 self._room.append(None)
         except IndexError:
