@@ -112,7 +112,9 @@ class Flight:
         They go through the whole pipeline of *recorder*, with the outcome `lost`, and what the caller knows: the
         *reason* for the death, and more *fields*. Each is written once, however many processes recover at the same
         time. One whose line is written already is dropped, as far as that can be found out: in the outputs that are
-        files, and by *known*, which is given ids of events and returns those that need no line.
+        files, and by *known*, which is given ids of events and returns those that need no line. Nobody can read back
+        what went into a pipe: of a process that is killed right after it wrote there, an event has two lines, the
+        second one `lost`, with one `event.id`.
         """
         try:
             return recover(recorder, self.directory, pid, reason, known, fields)
