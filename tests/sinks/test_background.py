@@ -361,7 +361,7 @@ class TestFailing:
         """One of somebody's own."""
         below = MemorySink()
         with waiting(below) as sink:
-            Pipeline[Entry]((), (sink,))(event_of(b"{}\n"))
+            Pipeline[Entry]((), (sink,)).send(event_of(b"{}\n"))
 
         assert (sink.name, len(below.lines + below.log_lines)) == ("", 1)
 
