@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -28,6 +29,8 @@ from tests.integrations.servers import PATIENCE, environment, eventually
 from tests.strict import parse_line, parse_log_line
 
 CUSTOMERS = 4
+
+PID = re.compile(rb'"process\.pid":(\d+)[,}]')
 
 APP = """
 import os, signal, sys, time
@@ -117,6 +120,11 @@ def shopping(server: Running) -> Iterator[Customers]:
         visit.result()
 
 
+def workers(server: Running) -> set[bytes]:
+    """Return the processes whose answers have their lines by now; there are more as long as customers ask."""
+    return {found[1] for line in server.out if b'"event.kind":' in line and (found := PID.search(line))}
+
+
 def check(customers: Customers, lines: list[Fields]) -> dict[str, Fields]:
     """See that each request that was answered has one line, with its status, and no other has two; return them."""
     told = Counter(each["http.request.id"] for each in events(lines))
@@ -162,8 +170,7 @@ class TestGunicorn:
                 customers.answered(50)
                 exits = customers.ask("/exit")
                 hangs = customers.ask("/hang") if kind == "sync" else 500
-                server.said("Booting worker", times=5)
-                customers.answered(50)
+                eventually(lambda: len(workers(server)) > 4, "answers of a fifth worker")
                 server.send(signal.SIGTERM)
                 server.said("Shutting down: Master")
             lines = server.ended()
@@ -173,7 +180,7 @@ class TestGunicorn:
         (left,) = [each for each in found.values() if each["url.path"] == "/exit"]
         assert (server.err, exits in {0, 500}, hangs) == ([], True, 500)
         assert (left["outcome"], left["exception.type"]) == ("failure", "SystemExit")
-        assert len({each["process.pid"] for each in found.values()}) > 4
+        assert len({each["process.pid"] for each in found.values()}) > 4  # and each answer of theirs has its line
         assert any("Autorestarting worker" in line.get("message", "") for line in lines)
 
     def test_a_worker_that_is_killed_as_it_takes_too_long(self, folder: Path) -> None:
