@@ -48,11 +48,11 @@ RST = struct.pack("ii", 1, 0)
 """A lingering time of zero: the socket is reset when it is closed, as by a browser that is killed."""
 
 
-def eventually(look: Callable[[], T], what: str) -> T:
-    """Return what *look* gives as soon as that is true."""
-    deadline = time.monotonic() + PATIENCE
+def eventually(look: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+    """Return what *look* gives as soon as that is true; fail after *patience*, in seconds."""
+    deadline = time.monotonic() + patience
     while not (found := look()):
-        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s for {what}"
+        assert time.monotonic() < deadline, f"waited {patience:.0f} s for {what}"
         time.sleep(0.002)
     return found
 

@@ -22,14 +22,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from tests.integrations.servers import environment
+from tests.integrations.servers import environment, eventually
 from tests.proof import orders
 from tests.proof.books import TOLD, Books, Found, Kill, settle
 from tests.proof.customers import HOST, Customer, Note
-
-T = TypeVar("T")
 
 WORKERS = 4
 CUSTOMERS = 12
@@ -196,10 +193,11 @@ def rage(shop: Shop, chance: random.Random, requests: int, kills: int, served: C
     """Send so many signals, at random moments, to random workers; return what was sent."""
     killed = []
     for moment in sorted(chance.sample(range(WORKERS, int(requests * CALM)), kills)):
-        wait_for(partial(reached, served, moment), f"{moment} requests")
+        eventually(partial(reached, served, moment), f"{moment} requests", PATIENCE)
         time.sleep(chance.random() / 100)
         number = chance.choices([*WEATHER], [*WEATHER.values()])[0]
-        pid = shop.master.pid if number == signal.SIGHUP else chance.choice(wait_for(shop.workers, "a worker"))
+        hung_up = number == signal.SIGHUP
+        pid = shop.master.pid if hung_up else chance.choice(eventually(shop.workers, "a worker", PATIENCE))
         with suppress(ProcessLookupError):
             os.kill(pid, number)
             killed.append(Kill(number, pid, time.monotonic()))
@@ -209,15 +207,6 @@ def rage(shop: Shop, chance: random.Random, requests: int, kills: int, served: C
 def reached(served: Callable[[], int], moment: int) -> bool:
     """Tell whether so many requests are over."""
     return served() >= moment
-
-
-def wait_for(look: Callable[[], T], what: str) -> T:
-    """Return what *look* gives as soon as that is true."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s for {what}"
-        time.sleep(0.001)
-    return found
 
 
 def recovered(shop: Shop) -> bytes:

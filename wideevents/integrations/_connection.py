@@ -76,7 +76,7 @@ class Connection(Request):
         if self.event.outcome == "success":
             if self._raised:
                 self.event.outcome = "cancelled"  # closed by its event loop, or by sys.exit()
-            elif not (self._stopped and self.status) and not self._complete():  # most have, and need not be asked
+            elif not self._complete():
                 self._break_off()
         self.finish()
 
