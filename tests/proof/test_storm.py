@@ -261,11 +261,11 @@ def answered(sent: bytes, *, by: int = 7) -> Answer:
 
     server = threading.Thread(target=send)
     server.start()
-    try:
-        with ours:
+    with ours:
+        try:
             return Connection(ours).ask("/", close=False)
-    finally:
-        server.join()
+        finally:  # it may have more to send than is asked for: nobody hangs up on it
+            server.join()
 
 
 class TestCustomers:
