@@ -38,13 +38,14 @@ ENVIRONMENT = (
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SERVICE_NAME",
     "PROMETHEUS_MULTIPROC_DIR",
+    "PYTHONUNBUFFERED",
     "SENTRY_DSN",
     "SENTRY_ENVIRONMENT",
     "SENTRY_RELEASE",
     "WIDEEVENTS_KEEP_SECRET",
     "WIDEEVENTS_OUTPUT",
 )
-"""What the process is configured by; the tests begin without it."""
+"""What the process, and those that it starts, is configured by; the tests begin without it."""
 
 PATIENCE = 10.0
 """Seconds after which a thread or a child is stuck, and not slow."""

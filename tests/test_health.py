@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from functools import partial
 
 import pytest
 
-from tests.conftest import at_once, in_child
+from tests.conftest import PATIENCE, at_once, in_child
 from wideevents import health
 from wideevents.health import (
     TOLD_LIMIT,
@@ -23,6 +26,8 @@ from wideevents.health import (
     take_unreported,
     unreported,
 )
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much a pipe holds")
 
 
 class Reentrant:
@@ -240,6 +245,56 @@ class TestReport:
             health.logger.removeFilter(refuse)
 
         assert faults.counts() == {Fault.LOST: 1, Fault.UNTOLD: 1}
+
+
+class TestWhereNobodyListens:
+    """Python would print to `sys.stderr`, which waits for a reader that stopped, and costs the exit status if full."""
+
+    REPORT = "health.report(health.Fault.STAGE, 'stage', '100 % of it failed.', error=ZeroDivisionError('why'))\n"
+    COUNTS = "print(*map(int, map(health.faults.counts().get, (health.Fault.STAGE, health.Fault.UNTOLD), (0, 0))))\n"
+
+    def run(self, code: str, stderr: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+        """Run *code* in a process that never configured logging."""
+        code = "import io, logging, sys\nfrom wideevents import health\n" + code + self.COUNTS
+        return subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=stderr, check=True, text=True, timeout=PATIENCE
+        )
+
+    def test_it_is_told_on_standard_error_itself(self) -> None:
+        """The sentence first, for the rest may be cut."""
+        done = self.run(self.REPORT)
+        assert (done.stderr, done.stdout) == ("100 % of it failed.\nZeroDivisionError: why\n", "1 0\n")
+
+    def test_it_is_told_to_a_stream_that_stands_in_its_place(self) -> None:
+        """A notebook shows what is printed, and nobody looks at the terminal behind it."""
+        done = self.run(f"sys.stderr = page = io.StringIO()\n{self.REPORT}print(len(page.getvalue().splitlines()))\n")
+        assert (done.stderr, done.stdout) == ("", "2\n1 0\n")
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            "logging.lastResort, logging.raiseExceptions = None, False",
+            "logging.getLogger('wideevents').setLevel('ERROR')",
+            "logging.disable()",
+        ],
+    )
+    def test_who_asks_for_silence_has_it(self, ask: str) -> None:
+        """In logging's own ways."""
+        done = self.run(f"{ask}\n{self.REPORT}")
+        assert (done.stderr, done.stdout) == ("", "1 0\n")
+
+    @linux
+    def test_a_reader_that_stopped_costs_nothing_but_the_sentence(self) -> None:
+        """It is counted that nobody could be told, and nobody waits."""
+        reader, writer = os.pipe()
+        try:
+            fill = "import fcntl, os\nos.write(2, bytes(fcntl.fcntl(2, fcntl.F_GETPIPE_SZ)))\n"
+            done = self.run(fill + self.REPORT, stderr=writer)
+        finally:
+            os.close(reader)
+            os.close(writer)
+
+        assert done.stdout == "1 1\n"
 
 
 class TestTakeUnreported:

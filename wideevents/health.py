@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from threading import RLock
+from traceback import format_exception
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from wideevents.forks import renew_in_child
+from wideevents.notices import tell
 
 Key = TypeVar("Key")
 
@@ -175,8 +178,18 @@ def _tell(fault: Fault, subject: str, sentence: str, error: BaseException | None
         _told.add(known)
         logger.disabled = False  # a dictConfig disables all that it does not name, and nobody means this one
         try:
-            logger.warning("%s", sentence, exc_info=error)
+            _log(sentence, error)
         except Exception:  # noqa: BLE001 - a broken filter or handler of somebody's must not break their work by us
+            faults.add(Fault.UNTOLD)
+
+
+def _log(sentence: str, error: BaseException | None) -> None:
+    """Log *sentence*; where nobody listens Python would print it, which can wait, and can cost the exit status."""
+    if logger.hasHandlers() or logging.lastResort is None or sys.stderr is not sys.__stderr__:
+        logger.warning("%s", sentence, exc_info=error)
+    elif logger.isEnabledFor(logging.WARNING):
+        trace = format_exception(error) if error else ()
+        if not tell("\n".join((sentence, *trace)).rstrip()):
             faults.add(Fault.UNTOLD)
 
 

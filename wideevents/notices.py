@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable
 from itertools import count
 
-from wideevents.descriptors import STDERR, Unblocked, Write, kills, spared, writable
+from wideevents.descriptors import PIPE_BUF, STDERR, Unblocked, Write, kills, spared, writable
 
 MINUTE = 60.0
-LONGEST = 1_000
-"""Bytes of a notice: a pipe takes it in one piece."""
 
 
 class Notices:
@@ -43,25 +41,34 @@ class Notices:
             return
         self._due = now + MINUTE
         since = number - self._told
-        if self._tell(f"wideevents lost {since:,} line{'s' * (since > 1)} of {self._output}: {error}"):
+        sentence = f"wideevents lost {since:,} line{'s' * (since > 1)} of {self._output}: {error}"
+        if tell(sentence, self._descriptor):
             self._told = number
         else:
             self._due = now
 
-    def _tell(self, sentence: str) -> bool:
-        if sys.__stderr__ is None:  # it was closed when Python began, and its number may be anybody's by now
-            return False
-        notice = sentence.encode(errors="backslashreplace")[:LONGEST] + b"\n"
-        try:
-            return self._way()(self._descriptor, notice) > 0
-        except OSError:
-            return False
 
-    def _way(self) -> Write:
-        mode = os.fstat(self._descriptor).st_mode
-        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-            return spared(Unblocked()) if kills() else Unblocked()
-        return _write_ready if stat.S_ISCHR(mode) else os.write
+def tell(sentence: str, descriptor: int = STDERR) -> bool:
+    """
+    Write *sentence* to standard error itself, and tell whether it took it; a pipe takes it in one piece.
+
+    It never raises, and never waits. `sys.stderr` would wait for a reader that stopped; and where it can write nothing
+    it keeps what it was given, so that Python ends with the status 120.
+    """
+    if sys.__stderr__ is None:  # it was closed when Python began, and its number may be anybody's by now
+        return False
+    notice = sentence.encode(errors="backslashreplace")[: PIPE_BUF - 1] + b"\n"
+    try:
+        return _way(descriptor)(descriptor, notice) > 0
+    except OSError:
+        return False
+
+
+def _way(descriptor: int) -> Write:
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        return spared(Unblocked()) if kills() else Unblocked()
+    return _write_ready if stat.S_ISCHR(mode) else os.write
 
 
 def _write_ready(descriptor: int, data: bytes) -> int:

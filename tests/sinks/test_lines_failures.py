@@ -426,7 +426,7 @@ print(wideevents.health.faults.counts())
         with open("/dev/full", "wb", buffering=0) as full:
             done = subprocess.run([sys.executable, "-c", self.CODE], stdout=subprocess.PIPE, stderr=full, check=True)
 
-        assert done.stdout == b"{<Fault.LOST: 'events.lost'>: 40}\n"
+        assert done.stdout == b"{<Fault.LOST: 'events.lost'>: 40, <Fault.UNTOLD: 'sentences.untold'>: 1}\n"
 
     @linux
     def test_a_file_system_that_fills_costs_what_does_not_fit(self, tmp_path: Path) -> None:
