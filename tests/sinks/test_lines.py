@@ -134,12 +134,13 @@ class TestShortWrites:
 
     def test_a_full_pipe_is_waited_for(self, pipe: Pipe) -> None:
         """A reader that comes in time gets the line whole."""
+        pipe.sink = LinesSink(pipe.writer, wait_ms=1_000 * ENDING)
         pipe.fill()
         found: list[bytes] = []
 
         def read_late() -> None:
             time.sleep(PATIENCE / 3)
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + ENDING
             while time.monotonic() < deadline and b"}" not in b"".join(found):
                 found.append(pipe.read())
 

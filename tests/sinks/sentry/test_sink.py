@@ -17,7 +17,7 @@ from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.profiler import continuous_profiler
 
 import wideevents
-from tests.conftest import at_once, in_child
+from tests.conftest import PATIENCE, at_once, in_child
 from tests.integrations.servers import eventually
 from tests.sinks.sentry import Inbox, hanging, inbox, lost, nobody, withheld
 from tests.sinks.sentry.conftest import Configure
@@ -68,8 +68,8 @@ def logger(configure: Configure) -> Iterator[logging.Logger]:
 
 
 def reports(sentry: Inbox, sink: SentrySink) -> list[dict[str, Any]]:
-    """Return all reports, once they have arrived."""
-    sink.close()
+    """Return all reports, once they have arrived, however long that takes a busy machine."""
+    sink._mail.close(PATIENCE)
     return sentry.reports
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.conftest import at_once
+from tests.conftest import PATIENCE, at_once
 from tests.sinks.sentry import Answer, answering, dripping, hanging, inbox, lost, nobody, saying, withheld
 from tests.sinks.sentry.conftest import Configure
 from wideevents import config
@@ -119,7 +119,7 @@ class TestASentryThatIsWell:
             lines = configure(sink)
             app, clients = shop(), set[Thread]()
             at_once(*[partial(ask, app, clients)] * CLIENTS)
-            sink.close()
+            sink._mail.close(PATIENCE)
             told = [report["event_id"] for report in server.reports]
 
         ids = [line["sentry.event_id"] for line in lines.events if "sentry.event_id" in line]
