@@ -166,10 +166,10 @@ class TestShortened:
     @pytest.mark.parametrize("piece", HOSTILE)
     def test_takes_its_time_from_nobody(self, piece: str) -> None:
         """Whatever is repeated, it takes milliseconds, and not what a regular expression can take."""
-        began = time.perf_counter()
+        began = time.process_time()
         shortened(piece * (2 * READ // len(piece)))
 
-        assert time.perf_counter() - began < 1.0
+        assert time.process_time() - began < 1.0
 
     @given(st.text(alphabet="'\"`$[]()\\-/*#%:?@,. \nEeaIN1", max_size=60))
     def test_never_raises(self, statement: str) -> None:

@@ -169,7 +169,8 @@ class TestGunicorn:
                 server.said("Hang up: Master")
                 customers.answered(50)
                 exits = customers.ask("/exit")
-                hangs = customers.ask("/hang") if kind == "sync" else 500
+                if kind == "sync":  # a second after the abort it is killed, which may be too soon on a busy machine
+                    eventually(lambda: customers.ask("/hang") == 500, "an answer of a worker that was aborted")
                 eventually(lambda: len(workers(server)) > 4, "answers of a fifth worker")
                 server.send(signal.SIGTERM)
                 server.said("Shutting down: Master")
@@ -178,7 +179,7 @@ class TestGunicorn:
         found = check(customers, lines)
         fresh(lines)
         (left,) = [each for each in found.values() if each["url.path"] == "/exit"]
-        assert (server.err, exits in {0, 500}, hangs) == ([], True, 500)
+        assert (server.err, exits in {0, 500}) == ([], True)
         assert (left["outcome"], left["exception.type"]) == ("failure", "SystemExit")
         assert len({each["process.pid"] for each in found.values()}) > 4  # and each answer of theirs has its line
         assert any("Autorestarting worker" in line.get("message", "") for line in lines)

@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 import wideevents
-from tests.conftest import in_child
+from tests.conftest import at_once, in_child
 from tests.sinks import event_of, padded
 from tests.sinks.pipes import LONGEST, Pipe, fork
 from tests.strict import parse_line, strict_loads
@@ -41,8 +41,8 @@ from wideevents.sinks.lines import PATIENCE, LinesSink
 LONGER_THAN_A_PIPE = 100_000
 """Bytes that Linux does not take at once, whatever else is in the pipe."""
 
-ENOUGH = PATIENCE + 0.15
-"""Seconds that waiting may take on a busy machine, when it is to take `PATIENCE`."""
+ENOUGH = PATIENCE * 1.5
+"""Seconds that tell one wait from two."""
 
 
 ENDING = 10.0
@@ -63,6 +63,14 @@ def seconds_to_fail(sink: LinesSink, line: bytes) -> float:
     with pytest.raises(TimeoutError):
         sink.write(event_of(line))
     return time.monotonic() - started
+
+
+def shortest(attempt: Callable[[], float]) -> float:
+    """Return the shortest of some waits: a busy machine adds to most of them, and a defect to all."""
+    waits = [attempt()]
+    while min(waits) > ENOUGH and len(waits) < 20:
+        waits.append(attempt())
+    return min(waits)
 
 
 def received(reader: socket.socket) -> bytes:
@@ -185,28 +193,34 @@ class TestSlowReader:
         """A request waits a tenth of a second for whoever reads its line, and no longer."""
         pipe.fill()
 
-        assert PATIENCE * 0.9 <= seconds_to_fail(pipe.sink, padded(1_000)) <= ENOUGH
+        assert PATIENCE * 0.9 <= shortest(lambda: seconds_to_fail(pipe.sink, padded(1_000))) <= ENOUGH
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the size of a pipe is Linux's")
     def test_a_line_of_which_a_part_is_out_is_given_up_too(self, pipe: Pipe) -> None:
         """The rest of a line is worth waiting for, but not for ever."""
-        assert PATIENCE * 0.9 <= seconds_to_fail(pipe.sink, padded(LONGER_THAN_A_PIPE)) <= ENOUGH
+
+        def attempt() -> float:
+            pipe.read()
+            return seconds_to_fail(pipe.sink, padded(LONGER_THAN_A_PIPE))
+
+        assert PATIENCE * 0.9 <= shortest(attempt) <= ENOUGH
 
     def test_all_its_waiting_together_is_one_patience(self, pipe: Pipe) -> None:
         """The turn, the first byte and the last byte share one deadline: a request waits 100 ms in all."""
-        pipe.fill()
-        trickle = Flag()
 
         def read_a_little() -> None:
             time.sleep(PATIENCE * 0.8)
             os.read(pipe.reader, 4_096)
-            trickle.set()
 
-        Thread(target=read_a_little).start()
-        waited = seconds_to_fail(pipe.sink, padded(30_000))
-        trickle.wait()
+        def attempt() -> float:
+            pipe.fill()
+            trickle = Thread(target=read_a_little)
+            trickle.start()
+            waited = seconds_to_fail(pipe.sink, padded(30_000))
+            trickle.join()
+            return waited
 
-        assert waited <= ENOUGH - 0.1
+        assert shortest(attempt) <= ENOUGH
 
     def test_a_torn_line_does_not_spoil_the_next(self, pipe: Pipe) -> None:
         """What is left of it is ended by a newline, so that the next line is one of its own."""
@@ -244,13 +258,16 @@ class TestSlowReader:
     def test_a_blocking_pipe_keeps_its_patience_too(self, size: int) -> None:
         """Standard output is inherited, and blocks: a reader that stops must not stop the service."""
         pipe = Pipe(blocking=True)
-        pipe.fill()
-        rescue = Timer(1.0, pipe.read)
-        rescue.start()
-        started = time.monotonic()
-        give_up(pipe.sink, padded(size))
-        waited = time.monotonic() - started
-        rescue.join()
+
+        def attempt() -> float:
+            pipe.fill()
+            rescue = Timer(ENDING, pipe.read)
+            rescue.start()
+            waited = seconds_to_fail(pipe.sink, padded(size))
+            rescue.cancel()
+            return waited
+
+        waited = shortest(attempt)
         pipe.close()
 
         assert PATIENCE * 0.9 <= waited <= ENOUGH
@@ -265,7 +282,8 @@ class TestSlowReader:
                 while True:
                     writer.send(b"\n" * 4_096)
 
-            assert PATIENCE * 0.9 <= seconds_to_fail(sink, padded(1_000)) <= ENOUGH
+            assert PATIENCE * 0.9 <= shortest(lambda: seconds_to_fail(sink, padded(1_000))) <= ENOUGH
+            sink = LinesSink(writer.fileno(), longest=LONGEST, wait_ms=1_000 * ENDING)
             reader.settimeout(0)
             found: list[bytes] = []
             late = Timer(PATIENCE / 3, lambda: found.extend(iter(partial(received, reader), b"")))
@@ -370,7 +388,7 @@ class TestTurns:
         os.set_blocking(pipe.reader, True)
         assert os.read(pipe.reader, 5) == b"held\n"
         try:
-            assert PATIENCE * 0.9 <= seconds_to_fail(pipe.sink, padded(100)) <= ENOUGH
+            assert PATIENCE * 0.9 <= shortest(lambda: seconds_to_fail(pipe.sink, padded(100))) <= ENOUGH
         finally:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
@@ -382,14 +400,12 @@ class TestTurns:
     def test_another_thread_that_keeps_the_pipe_is_waited_for_no_longer_than_the_patience(self, pipe: Pipe) -> None:
         """A thread that waits for the reader holds the turn; the next one gives up when its own time is over."""
         pipe.fill()
-        waits: list[float] = []
-        threads = [Thread(target=lambda: waits.append(seconds_to_fail(pipe.sink, padded(9_000)))) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
 
-        assert max(waits) <= ENOUGH + PATIENCE
+        def attempt() -> float:
+            work = partial(seconds_to_fail, pipe.sink, padded(9_000))
+            return max(wait for wait in at_once(work, work) if isinstance(wait, float))
+
+        assert shortest(attempt) <= ENOUGH
 
     def test_a_fork_beside_a_thread_that_writes_locks_nobody_out(self, pipe: Pipe) -> None:
         """The thread that holds the turn is not in the child: there the lock is made anew."""

@@ -407,9 +407,9 @@ class TestTime:
 
         def seconds(number: int) -> float:
             record = {f"field.number.{each}": "a value of some length" for each in range(number)}
-            started = time.perf_counter()
+            started = time.process_time()
             line_with(record)
-            return time.perf_counter() - started
+            return time.process_time() - started
 
         small, large = (min(seconds(number) for _ in range(3)) for number in (1_000, 10_000))
 
@@ -418,7 +418,7 @@ class TestTime:
 
     def test_a_list_of_uneven_items_is_soon_trimmed(self) -> None:
         """Finding what fits takes few attempts, also where the items are of very different lengths."""
-        started = time.perf_counter()
+        started = time.process_time()
         fields({"log.lines": [*["x"] * 20_000, "y" * 1_500]}, 2_048)
 
-        assert time.perf_counter() - started < 1
+        assert time.process_time() - started < 1
