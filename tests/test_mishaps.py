@@ -20,6 +20,15 @@ wideevents.configure(service="shop", output="json", level="info")
 log = logging.getLogger("shop")
 """
 
+PATIENT = (
+    BEGIN
+    + """
+from wideevents.sinks.lines import LinesSink
+# Whoever reads may be slow, and so may another process whose turn it is: that is no matter here.
+wideevents.configure(service="shop", output=LinesSink(1, wait_ms=20_000), level="info")
+"""
+)
+
 
 class Mishap(NamedTuple):
     """Hold a mishap: what goes wrong, what must be told of it, and how the process ends."""
@@ -414,7 +423,7 @@ class TestMishaps:
 
     def test_a_blocked_reader_and_signals(self) -> None:
         """Lines of a handler that runs while a write waits for its reader come after it."""
-        code = BEGIN + dedent("""
+        code = PATIENT + dedent("""
         signal.signal(signal.SIGALRM, lambda *_: log.info("signal"))
         signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
         until = time.monotonic() + 1
@@ -435,7 +444,7 @@ class TestMishaps:
 
     def test_a_child_that_is_killed_while_it_writes(self) -> None:
         """What the others write is whole."""
-        code = BEGIN + dedent("""
+        code = PATIENT + dedent("""
         child = os.fork()
         if not child:
             while True: log.info("child %s", "m" * 3_900)

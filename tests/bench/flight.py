@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import wideevents
-from tests.bench.report import Table
+from tests.bench import goals
+from tests.bench.goals import Goal
+from tests.bench.report import Table, show
 from wideevents import config
 from wideevents.context import add_field, variable
 from wideevents.events import Event
@@ -32,6 +34,8 @@ KEYS = 20
 """Fields of one event that are set in turn: what comes after them is behind them in the journal."""
 
 IN_FLIGHT = 10_000
+
+EVENT, FIELD = Goal("an event, ns added", 2_000), Goal("a field, ns added", 400)
 
 DEFAULTS: dict[str, Any] = {
     "framework.name": "flask",
@@ -60,28 +64,34 @@ ENDING: dict[str, Any] = {
 VALUES: tuple[Any, ...] = ("STARTER", 42, True, 12.5)
 
 
-def run() -> Table:
-    """Return what was measured."""
+def run() -> tuple[Table, ...]:
+    """Measure, and return the table and the goals."""
     with tempfile.TemporaryDirectory() as folder, config.kept():
         wideevents.configure(service="bench", output=MemorySink(), logging=False)
         recorder, flight = config.recorder(), Flight(Path(folder) / "flight")
         recorder.keys.clean.update(each for each in VALUES if type(each) is str)
-        rows = [
-            _row("an event: begun, concluded, ended", "2,000", partial(_events, recorder), flight),
-            _row("a field", "400", partial(_fields, recorder), flight),
-        ]
+        event = _compared(partial(_events, recorder), flight)
+        field = _compared(partial(_fields, recorder), flight)
         held, taken = _in_flight(recorder, flight)
-        rows.append(("an event, while 10,000 others are in flight", "", "", held, ""))
-        rows.append(("memory and disk of an event in flight", "", "", taken, ""))
+    rows = (
+        ("an event: begun, concluded, ended", *(f"{each:,.0f}" for each in event)),
+        ("a field", *(f"{each:,.0f}" for each in field)),
+        ("an event, while 10,000 others are in flight", "", "", held),
+        ("memory and disk of an event in flight", "", "", taken),
+    )
     note = (
         "Nanoseconds of processor time for one, the medians of rounds that follow each other in one process: without a "
         "flight recorder, with one, and what it adds. An event has 25 fields when it begins and six more at its end; "
         "its line is not among it. The directory is on a disk, not in memory."
     )
-    return Table("The flight recorder", note, ("what", "without", "with", "added", "goal"), tuple(rows))
+    return (
+        Table("The flight recorder", note, ("what", "without", "with", "added"), rows),
+        goals.table("flight recorder", [(EVENT, event[-1]), (FIELD, field[-1])]),
+    )
 
 
-def _row(what: str, goal: str, work: Callable[[Flight | None], float], flight: Flight) -> tuple[str, ...]:
+def _compared(work: Callable[[Flight | None], float], flight: Flight) -> tuple[float, float, float]:
+    """Return what *work* takes without a flight recorder and with one, and what that adds."""
     gc.collect()
     gc.disable()
     try:
@@ -90,7 +100,7 @@ def _row(what: str, goal: str, work: Callable[[Flight | None], float], flight: F
         gc.enable()
     off, on = (statistics.median(each[place] for each in rounds) for place in (0, 1))
     added = statistics.median(with_it - without for without, with_it in rounds)
-    return what, f"{off:,.0f}", f"{on:,.0f}", f"{added:,.0f}", goal
+    return off, on, added
 
 
 def _begun(recorder: Recorder, flight: Flight | None) -> Event:
@@ -153,4 +163,4 @@ def _blocks(flight: Flight) -> int:
 
 
 if __name__ == "__main__":
-    print(run())
+    show(run())

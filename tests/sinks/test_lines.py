@@ -704,9 +704,20 @@ class TestSignalHandlers:
         """Not into it, and not never."""
         pipe.sink = LinesSink(pipe.writer, longest=LONGEST, wait_ms=10_000)
         pipe.fill(room=8_192)
-        reader = Timer(PATIENCE / 2, lambda: taken.append(pipe.read()))
+        interrupting = Flag()
         taken: list[bytes] = []
-        with interrupted(once(lambda: pipe.sink.write(event_of(padded(100, "s")))), PATIENCE / 8):
+
+        def late() -> None:
+            if pipe.sink._turn.busy and not interrupting.is_set():
+                pipe.sink.write(event_of(padded(100, "s")))
+                interrupting.set()
+
+        def read() -> None:
+            assert interrupting.wait(ENDING)
+            taken.append(pipe.read())
+
+        reader = Thread(target=read)
+        with interrupted(late, 0.01):
             reader.start()
             pipe.sink.write(event_of(padded(20_000)))
             reader.join()
@@ -716,9 +727,9 @@ class TestSignalHandlers:
 
     def test_a_line_in_the_middle_of_one_that_is_lost_is_written(self, pipe: Pipe) -> None:
         """Its own fate is its own."""
-        pipe.sink = LinesSink(pipe.writer, longest=LONGEST, wait_ms=600)
+        pipe.sink = LinesSink(pipe.writer, longest=LONGEST, wait_ms=1_000)
         pipe.fill()
-        reader = Timer(0.9, lambda: taken.append(pipe.read()))
+        reader = Timer(1.5, lambda: taken.append(pipe.read()))
         taken: list[bytes] = []
         with interrupted(once(lambda: pipe.sink.write(event_of(padded(100, "s")))), 0.3):
             reader.start()
@@ -730,7 +741,7 @@ class TestSignalHandlers:
 
     def test_a_line_that_could_not_be_taken_along_is_counted(self, pipe: Pipe) -> None:
         """The handler has gone on, and can be told nothing any more; the line it interrupted is not to blame."""
-        pipe.sink = LinesSink(pipe.writer, longest=LONGEST, wait_ms=600)
+        pipe.sink = LinesSink(pipe.writer, longest=LONGEST, wait_ms=1_000)
         pipe.fill()
         late = once(lambda: pipe.sink.write(event_of(padded(100, "s"))))
         with interrupted(late, 0.3), pytest.raises(TimeoutError):
@@ -755,7 +766,7 @@ class TestSignalHandlers:
     @pytest.mark.parametrize(("size", "seconds"), [(200, 0.001), (9_000, 0.001), (9_000, 0.0003), (LONGEST, 0.001)])
     def test_nothing_is_lost_and_nothing_torn(self, size: int, seconds: float) -> None:
         """A main loop that logs without a pause, a handler that logs as well, and a reader."""
-        made = Pipe(blocking=True)
+        made = Pipe(blocking=True, wait_ms=1_000 * ENDING)
         os.set_blocking(made.reader, True)
         written, found = Counter[bytes](), bytearray()
 
