@@ -16,18 +16,11 @@ from tests.logs import ROOT, Ran, read, run
 BEGIN = """
 import atexit, gc, logging, logging.config, logging.handlers, os, signal, sys, threading, time, warnings, weakref
 import wideevents
-wideevents.configure(service="shop", output="json", level="info")
+from wideevents.sinks.lines import LinesSink
+# Whoever reads may be slow, and so may another process whose turn it is: that is no mishap.
+wideevents.configure(service="shop", output=LinesSink(1, wait_ms=20_000), level="info")
 log = logging.getLogger("shop")
 """
-
-PATIENT = (
-    BEGIN
-    + """
-from wideevents.sinks.lines import LinesSink
-# Whoever reads may be slow, and so may another process whose turn it is: that is no matter here.
-wideevents.configure(service="shop", output=LinesSink(1, wait_ms=20_000), level="info")
-"""
-)
 
 
 class Mishap(NamedTuple):
@@ -423,7 +416,7 @@ class TestMishaps:
 
     def test_a_blocked_reader_and_signals(self) -> None:
         """Lines of a handler that runs while a write waits for its reader come after it."""
-        code = PATIENT + dedent("""
+        code = BEGIN + dedent("""
         signal.signal(signal.SIGALRM, lambda *_: log.info("signal"))
         signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
         until = time.monotonic() + 1
@@ -444,7 +437,7 @@ class TestMishaps:
 
     def test_a_child_that_is_killed_while_it_writes(self) -> None:
         """What the others write is whole."""
-        code = PATIENT + dedent("""
+        code = BEGIN + dedent("""
         child = os.fork()
         if not child:
             while True: log.info("child %s", "m" * 3_900)

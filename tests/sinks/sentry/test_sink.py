@@ -69,7 +69,7 @@ def logger(configure: Configure) -> Iterator[logging.Logger]:
 
 def reports(sentry: Inbox, sink: SentrySink) -> list[dict[str, Any]]:
     """Return all reports, once they have arrived, however long that takes a busy machine."""
-    sink._mail.close(PATIENCE)
+    sink._mail.close(10 * PATIENCE)
     return sentry.reports
 
 

@@ -119,7 +119,7 @@ class TestASentryThatIsWell:
             lines = configure(sink)
             app, clients = shop(), set[Thread]()
             at_once(*[partial(ask, app, clients)] * CLIENTS)
-            sink._mail.close(PATIENCE)
+            sink._mail.close(10 * PATIENCE)
             told = [report["event_id"] for report in server.reports]
 
         ids = [line["sentry.event_id"] for line in lines.events if "sentry.event_id" in line]
