@@ -34,7 +34,7 @@ from tests.flight import killed
 from tests.integrations.test_tasks import message
 from wideevents.errors import ConfigurationError
 from wideevents.flight import Flight
-from wideevents.integrations._celery import EVENT_ID, Watched, stopped
+from wideevents.integrations._celery import EVENT_ID, WATCHER, Watched, stopped
 from wideevents.integrations._tasks import SENT_AT, Run, Tasks
 from wideevents.integrations.celery import LOGGERS, WideEvents
 from wideevents.integrations.logging import Handler
@@ -410,10 +410,11 @@ class TestMessages:
     def test_what_somebody_gives_them_stays(self, app: Celery, send: Any) -> None:
         """Another tracer's headers are its own."""
         with wideevents.event("request"):
-            send.apply_async(headers={"traceparent": "theirs", EVENT_ID: "stale", SENT_AT: 1})
+            send.apply_async(headers={"traceparent": "theirs", EVENT_ID: "stale", WATCHER: "stale", SENT_AT: 1})
         headers = sent(app).headers
 
-        assert (headers["traceparent"], EVENT_ID in headers, headers[SENT_AT] > 1) == ("theirs", False, 1)
+        assert {EVENT_ID, WATCHER}.isdisjoint(headers)
+        assert (headers["traceparent"], headers[SENT_AT] > 1) == ("theirs", 1)
 
     def test_the_run_carries_on(self, app: Celery, send: Any, written: Written, clock: FakeClock) -> None:
         """Its parent is the event that sent it, its request the one that caused it; it was in a queue, and waited."""
@@ -722,7 +723,7 @@ class TestWhatLeavesATask:
 
             leave.delay()
             request = received(app)
-            request.request_dict[EVENT_ID] = "00000000000000ff"  # of which nothing is known here
+            request.request_dict[WATCHER] = "00000000000000ff"
             with pytest.raises(SystemExit) if raised else nullcontext():
                 request.execute()
 

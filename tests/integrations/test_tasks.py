@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from wideevents import context
 from wideevents.errors import ConfigurationError
 from wideevents.flight import Flight
 from wideevents.flight.wrecks import claimed
-from wideevents.integrations._tasks import SENT_AT, Marks, Message, Run, Tasks, departing, known
+from wideevents.integrations._tasks import SENT_AT, SETS, WAYS, Marks, Message, Run, Tasks, departing, known
 from wideevents.levels import Level
 from wideevents.logs.stdlib import ORIGIN
 from wideevents.recorder import Recorder
@@ -378,12 +379,24 @@ class TestMarks:
 
         assert (SPAN in marks, marks.add(SPAN), SPAN in marks, marks.add(SPAN)) == (False, True, True, False)
 
-    def test_another_run_is_another(self) -> None:
-        """Also one that takes its place."""
-        marks, other = Marks(), f"{int(SPAN, 16) + 4_096:x}"
+    def test_many_runs_later_it_is_still_known(self) -> None:
+        """A queue that is busy, or one that holds tasks for a later time, forgets none that is in progress."""
+        marks, ids = Marks(), Random(0)
         marks.add(SPAN)
+        others = [f"{ids.getrandbits(64):016x}" for _ in range(10_000)]
 
-        assert (marks.add(other), other in marks, SPAN in marks) == (True, True, False)
+        assert [other for other in others if not marks.add(other)] == []
+        assert [run for run in (SPAN, *others) if run not in marks] == []
+
+    def test_the_oldest_of_its_set_is_forgotten(self) -> None:
+        """There is room for so many, whatever their ids are."""
+        marks = Marks()
+        alike = [f"{number:016x}" for number in range(7, 7 + SETS * (WAYS + 2), SETS)]
+        for run in alike:
+            marks.add(run)
+
+        assert [run for run in alike if run not in marks] == alike[:2]
+        assert "0000000000000008" not in marks
 
     def test_a_child_and_its_parent_see_the_same(self) -> None:
         """The one runs the task, and the other one watches it."""

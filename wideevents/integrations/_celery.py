@@ -29,8 +29,8 @@ except ImportError as missing:
 
 logger = logging.getLogger("celery.worker")
 
-EVENT_ID = "wideevents-event-id"
-"""What a worker adds to the headers of a message: the id of the event of this one run."""
+EVENT_ID, WATCHER = "wideevents-event-id", "wideevents-watcher"
+"""What a worker adds to the headers of a message: the id of the event of this one run, and who watches over it."""
 
 PROGRAM = "celery.apps.worker"
 """The module of the worker as a program, which is not imported for a process that only sends tasks."""
@@ -139,7 +139,7 @@ class Watched:
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.event_id = self.request_dict[EVENT_ID] = config.recorder().ids.span_id()
-        self.endings.watched.add(self.event_id)
+        self.request_dict[WATCHER] = self.endings.watcher
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
         """Kill the task, since somebody has revoked it."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 from wideevents import config
@@ -50,7 +51,8 @@ TOLD_BY = frozenset(
 )
 """The functions in which Celery and RQ log what has become of a task, which its event tells, too."""
 
-SLOTS, ID = 4_096, 16
+SETS, WAYS, ID = 512, 64, 16
+"""How many sets of ids there are, how many ids a set holds, and the bytes of an id."""
 
 
 class Message(NamedTuple):
@@ -218,34 +220,44 @@ class Marks:
     Mark runs, by the ids of their events, in memory that a forked child shares with its parent.
 
     The process that runs a task and the one that watches it both know how it ends: whoever marks it first writes its
-    line. A slot is taken by another id after some thousand runs, when nobody asks for the one that was there.
+    line. An id is in a set with others, in the order of their marks, of which the oldest goes: that is one that was
+    marked some ten thousand runs before, and that nobody asks for any more.
     """
 
-    __slots__ = ("_memory",)
+    __slots__ = ("_ids", "_next")
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, SLOTS * ID)
+        self._ids = mmap.mmap(-1, SETS * WAYS * ID)
+        self._next = mmap.mmap(-1, SETS)
 
     def add(self, event_id: str) -> bool:
         """Mark a run, and tell whether nobody had done so."""
         if event_id in self:
             return False
-        at = _slot(event_id)
-        self._memory[at : at + ID] = event_id.encode()
+        number = _set_of(event_id)
+        way = self._next[number]
+        self._next[number] = (way + 1) % WAYS
+        at = (number * WAYS + way) * ID
+        self._ids[at : at + ID] = event_id.encode()
         return True
 
     def __contains__(self, event_id: str) -> bool:
-        at = _slot(event_id)
-        return self._memory[at : at + ID] == event_id.encode()
+        start = _set_of(event_id) * WAYS * ID
+        return self._ids.find(event_id.encode(), start, start + WAYS * ID) >= 0
 
 
 class Endings:
-    """Hold the runs that a main process watches over, that somebody has revoked, and whose lines are written."""
+    """
+    Hold the runs that somebody has revoked, and those whose lines are written, for a main process and its children.
 
-    __slots__ = ("revoked", "watched", "written")
+    *watcher* is theirs alone: a process that has the same one shares this memory.
+    """
+
+    __slots__ = ("revoked", "watcher", "written")
 
     def __init__(self) -> None:
-        self.watched, self.revoked, self.written = Marks(), Marks(), Marks()
+        self.revoked, self.written = Marks(), Marks()
+        self.watcher = token_hex(8)
 
 
 def departing() -> dict[str, Any]:
@@ -265,5 +277,5 @@ def known(record: logging.LogRecord) -> bool:
     return True
 
 
-def _slot(event_id: str) -> int:
-    return int(event_id, 16) % SLOTS * ID
+def _set_of(event_id: str) -> int:
+    return int(event_id, 16) % SETS

@@ -10,7 +10,7 @@ from typing import Any
 
 from wideevents import config, settings
 from wideevents.errors import ConfigurationError
-from wideevents.integrations._celery import EVENT_ID, Watched, keep_logging, message_of, stopped
+from wideevents.integrations._celery import EVENT_ID, WATCHER, Watched, keep_logging, message_of, stopped
 from wideevents.integrations._tasks import (
     FAILURE,
     IGNORED,
@@ -114,12 +114,12 @@ class WideEvents:
         raised = sys.exc_info()[1]
         if state is not None and (raised is None or raised is outer):
             raised = None if state == "SUCCESS" else retval
-        if self._is_ours(task.request.get(EVENT_ID), raised) and self._endings.written.add(run.event.id):
+        if self._is_ours(task.request, raised) and self._endings.written.add(run.event.id):
             self._conclude(run, raised, task.throws or ())
         else:
             run.drop()  # the main process tells it
 
-    def _is_ours(self, event_id: str | None, raised: BaseException | None) -> bool:
+    def _is_ours(self, request: Any, raised: BaseException | None) -> bool:
         """
         Tell whether a line is written where the task ran.
 
@@ -127,7 +127,7 @@ class WideEvents:
         whether that tells of it. It will.
         """
         ended = raised is None or isinstance(raised, Exception)
-        return ended or event_id is None or event_id in self._endings.watched
+        return ended or request.get(WATCHER, self._endings.watcher) == self._endings.watcher
 
     def _conclude(self, run: Run, error: BaseException | None, throws: tuple[type[BaseException], ...]) -> None:
         if error is None:
@@ -158,6 +158,7 @@ def _depart(headers: dict[str, Any], **_: Any) -> None:
     A retry has the headers of the attempt before, and so the same parent; the id of its event is its own.
     """
     headers.pop(EVENT_ID, None)
+    headers.pop(WATCHER, None)
     carried = departing()
     headers.update({**carried, **headers, SENT_AT: carried[SENT_AT]})
 
