@@ -1236,6 +1236,7 @@ class TestDevelopmentServer:
     def served(self, application: Any) -> Iterator[str]:
         """Let Django's own server serve on loopback."""
         server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
+        server.daemon_threads = False  # it is closed when all is said of what it has answered
         server.set_app(application)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
