@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import sys
 import uuid
@@ -430,6 +431,18 @@ class TestMessages:
         assert (line["http.request.id"], line["ran"]) == ("r-1", 1)
         assert (line["task.id"], line["task.queue"]) == (request.id, app.conf.task_default_queue)
         assert (line["task.waited_ms"], line["event.id"]) == (2000.0, request.event_id)
+
+    @pytest.mark.parametrize("theirs", ["", "zz", "b7ad6b716920333", "b7ad6b7169203331\n", "f" * 1_000, 7, ["id"]])
+    def test_an_id_that_somebody_else_has_sent_is_none(
+        self, app: Celery, send: Any, written: Written, theirs: Any
+    ) -> None:
+        """Where no worker's main process watches, who would have drawn one."""
+        send.delay()
+        message = sent(app)
+        message.headers[EVENT_ID] = theirs
+        Request(message, app=app, task=app.tasks["send"]).execute()
+
+        assert re.fullmatch("[0-9a-f]{16}", written.one()["event.id"])
 
     def test_the_wait_counts_from_when_it_was_due(
         self, app: Celery, send: Any, written: Written, clock: FakeClock

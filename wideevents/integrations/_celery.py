@@ -29,6 +29,8 @@ except ImportError as missing:
 
 logger = logging.getLogger("celery.worker")
 
+_event_id = re.compile("[0-9a-f]{16}").fullmatch
+
 EVENT_ID, WATCHER = "wideevents-event-id", "wideevents-watcher"
 """What a worker adds to the headers of a message: the id of the event of this one run, and who watches over it."""
 
@@ -77,6 +79,12 @@ def _quieten(instance: Any, **_: Any) -> None:
 
 def _say(message: str, *_: Any, **__: Any) -> None:
     logger.info("%s", message)
+
+
+def drawn_for(request: Any) -> str | None:
+    """Return the id that the worker has drawn for the event of this run; a header of somebody else's may be any."""
+    found = request.get(EVENT_ID)
+    return found if isinstance(found, str) and _event_id(found) else None
 
 
 def message_of(task: Any, request: Any) -> Message:

@@ -10,7 +10,7 @@ from typing import Any
 
 from wideevents import config, settings
 from wideevents.errors import ConfigurationError
-from wideevents.integrations._celery import EVENT_ID, WATCHER, Watched, keep_logging, message_of, stopped
+from wideevents.integrations._celery import EVENT_ID, WATCHER, Watched, drawn_for, keep_logging, message_of, stopped
 from wideevents.integrations._tasks import (
     FAILURE,
     IGNORED,
@@ -100,7 +100,7 @@ class WideEvents:
     def _begin(self, task: Any, **_: Any) -> None:
         if self._serves(task.app):
             request = task.request
-            event_id, inside = request.get(EVENT_ID), request.is_eager
+            event_id, inside = drawn_for(request), request.is_eager
             run = Run(self._tasks, message_of(task, request), event_id=event_id, inside=inside)
             vars(request)[ATTRIBUTE] = run, sys.exc_info()[1]
             run.enter()
@@ -148,7 +148,7 @@ class WideEvents:
     def _revoke(self, sender: Any, request: Any, terminated: bool, **_: Any) -> None:
         """Tell of a task that was revoked, or had expired, before it could run."""
         if self._serves(sender.app) and not terminated:
-            Run(self._tasks, message_of(sender, request), event_id=request.get(EVENT_ID)).end(REVOKED)
+            Run(self._tasks, message_of(sender, request), event_id=drawn_for(request)).end(REVOKED)
 
 
 def _depart(headers: dict[str, Any], **_: Any) -> None:
