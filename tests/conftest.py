@@ -30,7 +30,8 @@ from wideevents.sinks.memory import MemorySink
 from wideevents.tracecontext import Ids
 
 settings.register_profile("tests", deadline=None, print_blob=True)
-settings.load_profile("tests")
+settings.register_profile("ci", settings.get_profile("tests"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "tests")
 
 ENVIRONMENT = (
     *resource.REVISIONS,

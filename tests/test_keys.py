@@ -159,6 +159,16 @@ def parted(keys: Keys, *names: str) -> dict[str, object]:
 
 
 class TestPart:
+    def test_a_name_of_ours_with_a_value_of_another_kind_is_below_what_it_steps_aside_to(self) -> None:
+        """Nobody else would know that it crosses a scalar of that name."""
+        keys = Keys(Redaction())
+        record: dict[str, object] = {
+            name: part for key in ("user_fields", "alert.runbook") for name, part, _ in keys.parts(key, 1)
+        }
+
+        assert keys.part(record) == ["user_fields.value"]
+        assert record == {"user_fields.value": 1, "user_fields.alert.runbook": 1}
+
     def test_leaves_what_does_not_cross(self, keys: Keys) -> None:
         """Names that begin alike are no branches of each other."""
         assert parted(keys, "cart", "cartoon.id", "a.b", "a.c") == {"cart": 1, "cartoon.id": 2, "a.b": 3, "a.c": 4}

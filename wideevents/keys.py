@@ -77,7 +77,7 @@ class Keys:
         """Return what *key* is called in the line, for a value of *kind*, and whether its value is hidden."""
         name, hidden, reserved = self.judge(key)
         if name in fields.SHARED and kind not in fields.SHARED[name]:
-            name, reserved = fields.USER_FIELDS + name, True
+            name, reserved = self.judge(fields.USER_FIELDS + name).name, True
         if reserved:
             sentence = f"The field {name!r} is named so because wideevents writes the name without the prefix itself."
             health.report(Fault.RESERVED, name, sentence)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,30 +15,24 @@ Run = Callable[..., Any]
 HOUSEKEEPERS = frozenset({"concurrent.futures.process", "multiprocessing.pool"})
 """Modules whose own threads serve a pool of processes, whoever submits to it: what they call back is in no event."""
 
-CAREFUL = sys.version_info >= (3, 12)
-"""Whether garbage is collected between two instructions only; before, also in the middle of a `ContextVar.set`."""
-
 _installing = Lock()
 _originals: dict[str, Run] = {}
 _greenlets: dict[str, Any] = {}
 
 
-def install(variable: ContextVar[Any], *, collections: bool = CAREFUL) -> None:
+def install(variable: ContextVar[Any]) -> None:
     """
     Carry the value of *variable* into threads and thread pools, from now on; a second call changes nothing.
 
     Where gevent is imported by now, into its greenlets and its thread pools, too. Only this variable travels, not the
     whole context: what other libraries keep in theirs is their decision. Tasks, `asyncio.to_thread` and
-    `run_in_executor` need nothing more: they copy the context or submit to a pool. *collections* says whether it is
-    taken off while garbage is collected.
+    `run_in_executor` need nothing more: they copy the context or submit to a pool.
     """
     with _installing:
         if not _originals:
             _originals.update(start=Thread.start, submit=ThreadPoolExecutor.submit)
             Thread.start = _carrying_start(Thread.start, variable)  # type: ignore[method-assign]
             ThreadPoolExecutor.submit = _carrying_submit(ThreadPoolExecutor.submit, variable)  # type: ignore[method-assign]
-            if collections:
-                gc.callbacks.append(_Collections(variable))
         gevent = sys.modules.get("gevent")
         if gevent is not None and not _greenlets:
             _follow_greenlets(gevent, variable)
@@ -54,35 +47,10 @@ def uninstall() -> None:
     with _installing:
         for owner, name in ((Thread, "start"), (ThreadPoolExecutor, "submit")):
             _restore(owner, name, _originals.pop(name, None))
-        gc.callbacks[:] = [each for each in gc.callbacks if not isinstance(each, _Collections)]
         if _greenlets:
             _greenlets["kind"].remove_spawn_callback(_greenlets["callback"])
             _restore(_greenlets["pool"], "spawn", _greenlets["spawn"])
             _greenlets.clear()
-
-
-class _Collections:
-    """
-    Take the value off while garbage is collected, and put it on again.
-
-    A collection runs in the middle of whatever work comes to it. What it finalises, such as the generator of a body
-    whose client has gone, belongs to other work, and must not write into the event of this.
-    """
-
-    __slots__ = ("_held", "_variable")
-
-    def __init__(self, variable: ContextVar[Any]) -> None:
-        self._variable = variable
-        self._held: object = None
-
-    def __call__(self, phase: str, _info: object) -> None:
-        if phase == "start":
-            self._held = self._variable.get()
-            if self._held is not None:
-                self._variable.set(None)
-        elif self._held is not None:
-            self._variable.set(self._held)
-            self._held = None
 
 
 def _restore(owner: Any, name: str, original: Run | None) -> None:

@@ -697,6 +697,7 @@ class TestAnyLine:
     @MANY
     @given(st.text(), EXTRAS)
     @example("m", [("a", 1), ("a", 2), ("user_fields", 3)])
+    @example("m", [("user_fields", []), ("alert.runbook", False)])
     @example("m", [("a", 1), ("a", 2), ("a.b", 3), ("user_fields.a.b", 3), ("user_fields.a.b", 4)])
     def test_any_extras_make_one_valid_line(self, message: str, extras: list[tuple[Any, Any]]) -> None:
         """Whatever a call says, exactly one line, which the strictest reader takes."""
