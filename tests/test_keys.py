@@ -163,11 +163,11 @@ class TestPart:
         """Nobody else would know that it crosses a scalar of that name."""
         keys = Keys(Redaction())
         record: dict[str, object] = {
-            name: part for key in ("user_fields", "alert.runbook") for name, part, _ in keys.parts(key, 1)
+            name: part for key in ("user_fields", "alert.runbook") for name, part, _ in keys.parts(key, value=False)
         }
 
         assert keys.part(record) == ["user_fields.value"]
-        assert record == {"user_fields.value": 1, "user_fields.alert.runbook": 1}
+        assert record == {"user_fields.value": False, "user_fields.alert.runbook": False}
 
     def test_leaves_what_does_not_cross(self, keys: Keys) -> None:
         """Names that begin alike are no branches of each other."""
