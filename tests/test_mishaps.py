@@ -463,7 +463,11 @@ class TestMishaps:
         assert process.stderr is not None
         process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        try:
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+            process.wait()
         lines = [read(line) for line in out.splitlines(keepends=True)]
 
         assert (-signal.SIGINT, True) == (process.returncode, b"KeyboardInterrupt" in err)
