@@ -1,4 +1,4 @@
-"""Tell on standard error that lines are lost, at most once a minute."""
+"""Tell on standard error itself what is wrong; that lines are lost, at most once a minute."""
 
 from __future__ import annotations
 
